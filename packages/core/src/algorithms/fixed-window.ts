@@ -1,0 +1,59 @@
+import type { CompiledPolicy } from '../policy.js';
+import { type Algorithm, decision } from './algorithm.js';
+
+/** Units used in the window that ends (exclusively) at `end`. */
+export interface FixedWindowState {
+  readonly end: number;
+  readonly used: number;
+}
+
+/** Counts units per window; the count starts again when the next window does. */
+export const fixedWindow: Algorithm<FixedWindowState> = {
+  decide(policy, state, cost, now, take) {
+    const { limit } = policy;
+    // After a step back of the clock or a change of the window, units of a window that has not ended are taken for
+    // units of the present one.
+    const live = state !== undefined && now < state.end;
+    const end = endOfWindow(policy, live ? state : undefined, now);
+    const used = live ? state.used : 0;
+    const allowed = limit > 0 && used + cost <= limit;
+
+    let after = used;
+    if (take && allowed) after += cost;
+    else if (take && policy.countRefused) after = Math.max(used, limit);
+
+    const moved = live && end !== state.end;
+    const next = after !== used || (take && moved) ? { end, used: after } : state;
+    return {
+      state: next,
+      decision: decision(
+        policy,
+        allowed,
+        limit - after,
+        now,
+        after > 0 ? end : now,
+        cost > limit || limit === 0 ? Number.POSITIVE_INFINITY : end,
+        now,
+      ),
+    };
+  },
+
+  giveBack(policy, state, units, at, now) {
+    if (now >= state.end) return undefined;
+    if (at !== undefined && at < state.end - policy.window) return state;
+    return units < state.used ? { end: state.end, used: state.used - units } : undefined;
+  },
+
+  cells: {
+    read: (cells, at) => ({ end: cells[at]!, used: cells[at + 1]! }),
+    write(cells, at, state) {
+      cells[at] = state.end;
+      cells[at + 1] = state.used;
+    },
+  },
+};
+
+function endOfWindow({ anchor, window }: CompiledPolicy, live: FixedWindowState | undefined, now: number): number {
+  if (anchor === 'epoch') return now - (now % window) + window;
+  return live ? Math.min(live.end, now + window) : now + window;
+}

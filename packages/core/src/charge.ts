@@ -1,0 +1,35 @@
+import { SluiceError, show } from './errors.js';
+import type { CompiledPolicy } from './policy.js';
+
+/** A Charge asks one policy for units on behalf of one key. */
+export interface Charge {
+  readonly policy: CompiledPolicy;
+  readonly key: string;
+  /** Units: an integer ≥ 0. */
+  readonly cost: number;
+}
+
+/** A Refund gives units of an earlier grant back. */
+export interface Refund extends Charge {
+  /**
+   * The `at` of the decision that granted the units. Window algorithms then give them back only to the window they
+   * were taken from; without it, to the present one.
+   */
+  readonly at?: number | undefined;
+}
+
+/** @throws SluiceError `INVALID_COST` unless the cost is an integer ≥ 0. */
+export function checkCost(cost: unknown): asserts cost is number {
+  if (Number.isSafeInteger(cost) && (cost as number) >= 0) return;
+  throw new SluiceError('INVALID_COST', `A cost must be an integer ≥ 0; got ${show(cost)}.`);
+}
+
+/** @throws SluiceError `INVALID_KEY` unless the key is a text that is not empty. */
+export function checkKey(key: unknown): asserts key is string {
+  if (typeof key === 'string' && key !== '') return;
+  throw new SluiceError(
+    'INVALID_KEY',
+    `A key must be a string that is not empty; got ${show(key)}. ` +
+      'Without a key of its own, a client would share one budget with everyone else who has none.',
+  );
+}

@@ -1,0 +1,174 @@
+import type { AlgorithmName } from '../algorithms/index.js';
+import { checkCost, checkKey, type Refund } from '../charge.js';
+import { type Clock, checkClock, systemClock } from '../clock.js';
+import { combine, type Decision, type DecisionEvent } from '../decision.js';
+import { SluiceError, show } from '../errors.js';
+import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import { MemoryStore } from '../memory/memory-store.js';
+import { checkNames, checkType } from '../options.js';
+import { type CompiledPolicy, checkAlgorithm, compilePolicies, type PolicyInput } from '../policy.js';
+import { checkStore, isSyncStore, type Store, type SyncStore } from '../store.js';
+import { type AcquireOptions, WaitingRoom } from './waiting-room.js';
+
+export interface LimiterOptions {
+  /** One policy or several; of several, all grant or none is charged. */
+  policies: PolicyInput | readonly PolicyInput[];
+  /** The algorithm of policies that name none. @default 'sliding-window-counter' */
+  algorithm?: AlgorithmName;
+  /** @default a MemoryStore of its own */
+  store?: Store;
+  /** Times the waits of `acquire`, and the default store. @default systemClock */
+  clock?: Clock;
+  /** Observes every decision. Must be quick and must not throw. */
+  onDecision?: (event: DecisionEvent) => void;
+}
+
+/** A Limiter grants units to keys, as its policies allow. */
+export interface Limiter {
+  /** Takes `cost` units from every policy, or none. */
+  consume(key: string, cost?: number): Promise<Decision>;
+  /** Answers as `consume` would, and takes nothing. */
+  peek(key: string, cost?: number): Promise<Decision>;
+  /**
+   * Gives units back. With the decision that granted them, window algorithms give them back only to the window they
+   * were taken from.
+   */
+  release(key: string, cost?: number, granted?: Decision): Promise<void>;
+  /** Forgets what the key has taken. */
+  reset(key: string): Promise<void>;
+  /**
+   * Waits for units, first come first served among those who wait for the same key in this process, and without
+   * polling. With a leaky bucket it also waits for the drain.
+   * @throws SluiceError `NEVER_GRANTED` at once for a cost above the capacity; `MAX_WAIT_EXCEEDED` as soon as it is
+   * certain that `maxWait` cannot be met; `CLOSED`. The signal's reason, when it aborts.
+   */
+  acquire(key: string, options?: AcquireOptions): Promise<Decision>;
+  /** Turns away all who wait, and closes the store if it is the limiter's own. */
+  close(): Promise<void>;
+}
+
+/** A SyncLimiter can answer at once, since its store can. */
+export interface SyncLimiter extends Limiter {
+  /** As `consume`, without a promise. */
+  consumeSync(key: string, cost?: number): Decision;
+}
+
+const known = ['policies', 'algorithm', 'store', 'clock', 'onDecision'] as const;
+
+/**
+ * Creates a limiter.
+ * @throws SluiceError for options that cannot work, with the remedy.
+ */
+export function createLimiter(options: LimiterOptions & { store?: SyncStore }): SyncLimiter;
+export function createLimiter(options: LimiterOptions): Limiter;
+export function createLimiter(options: LimiterOptions): Limiter {
+  return new StoreLimiter(options);
+}
+
+class StoreLimiter implements SyncLimiter {
+  readonly #policies: readonly CompiledPolicy[];
+  readonly #store: Store;
+  readonly #ownsStore: boolean;
+  readonly #onDecision: ((event: DecisionEvent) => void) | undefined;
+  readonly #waiting: WaitingRoom;
+  #closed = false;
+
+  constructor(options: LimiterOptions) {
+    checkNames(options, known, 'createLimiter');
+    const { policies, algorithm, clock = systemClock, store } = options;
+    if (algorithm !== undefined) checkAlgorithm(algorithm, 'createLimiter');
+    checkType(options, 'onDecision', 'function', 'createLimiter');
+    checkClock(clock, 'createLimiter');
+    if (store !== undefined) checkStore(store, 'createLimiter');
+    this.#policies = compilePolicies(Array.isArray(policies) ? policies : [policies], 'policies', { algorithm });
+    this.#store = store ?? new MemoryStore({ clock });
+    this.#ownsStore = store === undefined;
+    this.#onDecision = options.onDecision;
+    this.#waiting = new WaitingRoom({
+      policies: this.#policies,
+      clock,
+      consume: (key, cost) => this.#consume(key, cost),
+      peek: (key, cost) => this.#peek(key, cost),
+      release: (key, cost, at) => this.#store.release(this.#charges(key, cost, at)),
+    });
+  }
+
+  async consume(key: string, cost = 1): Promise<Decision> {
+    return this.#consume(key, cost);
+  }
+
+  consumeSync(key: string, cost = 1): Decision {
+    if (!isSyncStore(this.#store)) {
+      throw new SluiceError('ASYNC_STORE', 'consumeSync needs a store that answers at once; use consume instead.');
+    }
+    return this.#consume(key, cost) as Decision;
+  }
+
+  async peek(key: string, cost = 1): Promise<Decision> {
+    return this.#peek(key, cost);
+  }
+
+  async release(key: string, cost = 1, granted?: Decision): Promise<void> {
+    this.#check(key, cost);
+    await this.#store.release(this.#charges(key, cost, granted?.at));
+    this.#waiting.look(key);
+  }
+
+  async reset(key: string): Promise<void> {
+    this.#check(key, 0);
+    await this.#store.reset(key, this.#policies);
+    this.#waiting.look(key);
+  }
+
+  async acquire(key: string, options: AcquireOptions = {}): Promise<Decision> {
+    checkNames(options, ['cost', 'signal', 'maxWait'], 'acquire');
+    const { cost = 1, maxWait = Number.POSITIVE_INFINITY } = options;
+    this.#check(key, cost);
+    if (typeof maxWait !== 'number' || !(maxWait >= 0)) {
+      throw new SluiceError('INVALID_OPTION', `acquire: 'maxWait' must be milliseconds ≥ 0; got ${show(maxWait)}.`);
+    }
+    const { signal } = options;
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+      throw new SluiceError('INVALID_OPTION', `acquire: 'signal' must be an AbortSignal; got ${show(signal)}.`);
+    }
+    return this.#waiting.enter(key, cost, maxWait, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#waiting.close();
+    if (this.#ownsStore) await this.#store.close?.();
+  }
+
+  #consume(key: string, cost: number): MaybePromise<Decision> {
+    this.#check(key, cost);
+    const answer = this.#store.consume(this.#charges(key, cost));
+    if (isPromise(answer)) return answer.then((decisions) => this.#tell(combine(decisions), key, cost));
+    return this.#tell(combine(answer), key, cost);
+  }
+
+  #tell(decision: Decision, key: string, cost: number): Decision {
+    this.#onDecision?.({ decision, key, cost });
+    return decision;
+  }
+
+  #peek(key: string, cost: number): MaybePromise<Decision> {
+    this.#check(key, cost);
+    const decisions = this.#store.peek(this.#charges(key, cost));
+    return isPromise(decisions) ? decisions.then(combine) : combine(decisions);
+  }
+
+  #check(key: string, cost: number): void {
+    if (this.#closed) throw new SluiceError('CLOSED', 'This limiter has been closed.');
+    checkKey(key);
+    checkCost(cost);
+  }
+
+  /** `at` is the instant of an earlier grant, for charges that are to be given back. */
+  #charges(key: string, cost: number, at?: number): readonly Refund[] {
+    const policies = this.#policies;
+    // The usual case, without a closure.
+    if (policies.length === 1) return [{ policy: policies[0]!, key, cost, at }];
+    return policies.map((policy) => ({ policy, key, cost, at }));
+  }
+}

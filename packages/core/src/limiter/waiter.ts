@@ -1,0 +1,90 @@
+import type { Clock } from '../clock.js';
+import type { Decision } from '../decision.js';
+import { SluiceError } from '../errors.js';
+import type { AbortSignalLike } from './waiting-room.js';
+
+/** How the call of `acquire` ends; `settled` comes first, whichever end it is. */
+export interface Outcome {
+  resolve(decision: Decision): void;
+  reject(error: unknown): void;
+  settled(): void;
+}
+
+/** A Waiter is one call of `acquire`. It settles once, and holds no timer and no listener after that. */
+export class Waiter {
+  readonly cost: number;
+  readonly maxWait: number;
+  settled = false;
+  /** What follows a rejection: the place in line is left, or units taken are given back. */
+  onReject: () => void = () => {};
+  onResolve: () => void = () => {};
+  /** What follows when `maxWait` is over. */
+  onDeadline: () => void = () => this.rejectHopeless(this.maxWait);
+  /** The instant at which a waiter that is held goes. */
+  due = 0;
+  readonly #clock: Clock;
+  readonly #deadline: number;
+  readonly #signal: AbortSignalLike | undefined;
+  readonly #outcome: Outcome;
+  readonly #onAbort = () => this.reject(this.#signal?.reason);
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(clock: Clock, cost: number, maxWait: number, signal: AbortSignalLike | undefined, outcome: Outcome) {
+    this.#clock = clock;
+    this.cost = cost;
+    this.maxWait = maxWait;
+    this.#deadline = clock.now() + maxWait * 1_000;
+    this.#signal = signal;
+    this.#outcome = outcome;
+    signal?.addEventListener('abort', this.#onAbort);
+    if (maxWait !== Number.POSITIVE_INFINITY) this.#cancelTimer = clock.after(maxWait, () => this.onDeadline());
+  }
+
+  /** Whether `ms` milliseconds from the instant `since` are still within `maxWait`. */
+  canWait(ms: number, since = this.#clock.now()): boolean {
+    return ms !== Number.POSITIVE_INFINITY && since + ms * 1_000 <= this.#deadline;
+  }
+
+  get isOverdue(): boolean {
+    return this.#clock.now() >= this.#deadline;
+  }
+
+  /** Resolves at the instant `due`, which may be moved by another call. */
+  hold(due: number, decision: Decision): void {
+    this.due = due;
+    this.#cancelTimer?.();
+    const left = due - this.#clock.now();
+    if (left > 0) this.#cancelTimer = this.#clock.after(left / 1_000, () => this.resolve(decision));
+    else this.resolve(decision);
+  }
+
+  resolve(decision: Decision): void {
+    if (!this.#settle()) return;
+    this.onResolve();
+    this.#outcome.resolve(decision);
+  }
+
+  reject(error: unknown): void {
+    if (!this.#settle()) return;
+    this.onReject();
+    this.#outcome.reject(error);
+  }
+
+  rejectHopeless(wait: number): void {
+    this.reject(
+      new SluiceError(
+        'MAX_WAIT_EXCEEDED',
+        `The units would come after ${Math.ceil(wait)} ms at the earliest, and 'maxWait' is ${this.maxWait} ms.`,
+      ),
+    );
+  }
+
+  #settle(): boolean {
+    if (this.settled) return false;
+    this.settled = true;
+    this.#cancelTimer?.();
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#outcome.settled();
+    return true;
+  }
+}

@@ -1,0 +1,185 @@
+import type { Algorithm } from '../algorithms/algorithm.js';
+import { algorithmOf } from '../algorithms/index.js';
+import type { Charge, Refund } from '../charge.js';
+import { type Clock, checkClock, systemClock } from '../clock.js';
+import type { Decision } from '../decision.js';
+import { SluiceError, show } from '../errors.js';
+import { checkNames } from '../options.js';
+import type { CompiledPolicy } from '../policy.js';
+import type { SyncStore } from '../store.js';
+import { Evictor } from './eviction.js';
+import { KeyHash } from './key-hash.js';
+import { OPEN, REFUSED, ROW, type Shard } from './shard.js';
+import { Sweeper } from './sweeper.js';
+import { Table } from './table.js';
+
+export interface MemoryStoreOptions {
+  /** The most keys kept, counted per policy: an integer from 1 to 2^30. @default 1_000_000 */
+  maxKeys?: number;
+  /** @default systemClock */
+  clock?: Clock;
+}
+
+/**
+ * A MemoryStore keeps state in this process, and only while it differs from fresh.
+ *
+ * Keys are kept as 64-bit fingerprints under a secret of the store. Two keys with the same fingerprint would share a
+ * budget, which can only refuse too much, never grant too much; with a million keys present the odds are 1 to 37
+ * million that any two do, and nobody can search for such keys without the secret.
+ */
+export class MemoryStore implements SyncStore {
+  readonly sync = true;
+  readonly #maxKeys: number;
+  readonly #clock: Clock;
+  readonly #hash = new KeyHash();
+  readonly #table = new Table();
+  /** Numbers the policies seen, by id; `#policies` has the latest policy of each number. */
+  readonly #numbers = new Map<string, number>();
+  readonly #policies: CompiledPolicy[] = [];
+  readonly #evictor = new Evictor(this.#table, this.#policies);
+  readonly #sweeper: Sweeper;
+  /** Where the last `#locate` found its key, or -1. */
+  #slot = -1;
+
+  constructor(options: MemoryStoreOptions = {}) {
+    checkNames(options, ['maxKeys', 'clock'], 'MemoryStore');
+    const { maxKeys = 1_000_000, clock = systemClock } = options;
+    if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > 2 ** 30) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `MemoryStore: 'maxKeys' must be an integer from 1 to ${2 ** 30}; got ${show(maxKeys)}.`,
+      );
+    }
+    this.#maxKeys = maxKeys;
+    this.#clock = checkClock(clock, 'MemoryStore');
+    this.#sweeper = new Sweeper(this.#table, this.#clock);
+  }
+
+  /** Keys kept now, counted per policy. Keys that are fresh again are counted until the next sweep. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Keys forgotten before they were fresh again, because the store was full. */
+  get evictions(): number {
+    return this.#evictor.evictions;
+  }
+
+  consume(charges: readonly Charge[]): readonly Decision[] {
+    const now = this.#now();
+    if (charges.length === 1) return [this.#decide(charges[0]!, now, true)];
+
+    const decisions = charges.map((charge) => this.#decide(charge, now, false));
+    const granted = decisions.every((decision) => decision.allowed);
+    for (const [i, charge] of charges.entries()) {
+      // When one refuses, only refusals are decided for good: they may count, or bring a state back to the present.
+      if (granted || !decisions[i]!.allowed || charge.policy.countRefused) {
+        decisions[i] = this.#decide(charge, now, true);
+      }
+    }
+    return decisions;
+  }
+
+  peek(charges: readonly Charge[]): readonly Decision[] {
+    const now = this.#now();
+    return charges.map((charge) => this.#decide(charge, now, false));
+  }
+
+  release(refunds: readonly Refund[]): void {
+    const now = this.#now();
+    for (const { policy, key, cost, at } of refunds) {
+      const shard = this.#locate(key, policy);
+      const slot = this.#slot;
+      if (slot < 0) continue;
+      const algorithm = algorithmOf(policy.algorithm);
+      const grantedAt = at === undefined ? undefined : Math.round(at * 1_000);
+      const state = algorithm.giveBack(policy, this.#read(shard, slot, algorithm), cost, grantedAt, now);
+      if (state === undefined) this.#table.remove(shard, slot);
+      else this.#write(shard, slot, policy, state, algorithm.decide(policy, state, 0, now, false).decision);
+    }
+  }
+
+  reset(key: string, policies: readonly CompiledPolicy[]): void {
+    for (const policy of policies) {
+      const shard = this.#locate(key, policy);
+      if (this.#slot >= 0) this.#table.remove(shard, this.#slot);
+    }
+  }
+
+  /** Forgets everything, and stops looking for keys to forget. */
+  close(): void {
+    this.#sweeper.stop();
+    this.#table.clear();
+  }
+
+  #now(): number {
+    const now = this.#clock.now();
+    if (Number.isSafeInteger(now) && now >= 0) return now;
+    throw new SluiceError(
+      'INVALID_CLOCK',
+      `The clock of a MemoryStore must return whole microseconds since the epoch; got ${show(now)}.`,
+    );
+  }
+
+  /** The shard in which the key is or would be; `#slot` says where. */
+  #locate(key: string, policy: CompiledPolicy): Shard {
+    let owner = this.#numbers.get(policy.id);
+    if (owner === undefined) {
+      owner = this.#policies.length;
+      this.#numbers.set(policy.id, owner);
+    }
+    this.#policies[owner] = policy;
+    this.#hash.hash(key, owner);
+    const shard = this.#table.shardOf(this.#hash.high);
+    this.#slot = shard.find(this.#hash.low, this.#hash.high, owner);
+    return shard;
+  }
+
+  #decide({ policy, key, cost }: Charge, now: number, take: boolean): Decision {
+    const shard = this.#locate(key, policy);
+    const slot = this.#slot;
+    const algorithm = algorithmOf(policy.algorithm);
+    const known = slot >= 0 && shard.cells[ROW * slot]! > now;
+    const before = known ? this.#read(shard, slot, algorithm) : undefined;
+    const { state, decision } = algorithm.decide(policy, before, cost, now, take);
+    if (!take) return decision;
+
+    if (state !== before && state !== undefined) {
+      if (slot >= 0) this.#write(shard, slot, policy, state, decision);
+      else this.#add(policy, state, decision, now);
+    } else if (known && !decision.allowed && decision.retryAfter !== Number.POSITIVE_INFINITY) {
+      shard.mark(slot, REFUSED);
+      shard.openFrom = Math.min(shard.openFrom, now + Math.round(decision.retryAfter * 1_000));
+    }
+    return decision;
+  }
+
+  #add(policy: CompiledPolicy, state: unknown, decision: Decision, now: number): void {
+    if (this.#table.size >= this.#maxKeys) this.#evictor.makeRoom(now);
+    const { low, high } = this.#hash;
+    const shard = this.#table.shardWithRoom(high);
+    const slot = shard.add(low, high, this.#numbers.get(policy.id)!);
+    this.#table.size++;
+    this.#write(shard, slot, policy, state, decision);
+    this.#sweeper.keyAdded(now);
+  }
+
+  #read(shard: Shard, slot: number, algorithm: Algorithm<unknown>): unknown {
+    return algorithm.cells ? algorithm.cells.read(shard.cells, ROW * slot + 1) : shard.object(slot);
+  }
+
+  #write(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, decision: Decision): void {
+    const now = Math.round(decision.at * 1_000);
+    const freshAt = now + Math.round(decision.resetAfter * 1_000);
+    shard.cells[ROW * slot] = freshAt;
+    if (freshAt < shard.freshFrom) shard.freshFrom = freshAt;
+    const algorithm = algorithmOf(policy.algorithm);
+    if (algorithm.cells) algorithm.cells.write(shard.cells, ROW * slot + 1, state);
+    else shard.setObject(slot, state);
+
+    shard.mark(slot, decision.remaining > 0 ? OPEN : REFUSED);
+    if (decision.remaining > 0) return;
+    const next = algorithm.decide(policy, state, 1, now, false).decision;
+    shard.openFrom = Math.min(shard.openFrom, now + Math.round(next.retryAfter * 1_000));
+  }
+}

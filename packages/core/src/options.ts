@@ -1,0 +1,65 @@
+import { closest, distance } from 'fastest-levenshtein';
+import { SluiceError, show } from './errors.js';
+
+/** What people coming from other limiters type, and our name for it. */
+const elsewhere: Readonly<Record<string, string>> = {
+  max: 'limit',
+  points: 'limit',
+  total: 'limit',
+  windowMs: 'window',
+  timeWindow: 'window',
+  duration: 'window',
+  keyGenerator: 'key',
+  keyPrefix: 'name',
+  id: 'key',
+  handler: 'onLimited',
+  errorResponseBuilder: 'onLimited',
+  message: 'onLimited',
+  standardHeaders: 'headers',
+  legacyHeaders: 'headers',
+  addHeaders: 'headers',
+  disableHeader: 'headers',
+  skipFailedRequests: 'skipFailed',
+  skipSuccessfulRequests: 'skipSuccessful',
+  requestPropertyName: 'onDecision',
+  allowList: 'skip',
+  whitelist: 'skip',
+  db: 'store',
+  redis: 'store',
+};
+
+/** Throws for a name that `known` does not list; the message offers the nearest name that it does. */
+export function checkNames(options: unknown, known: readonly string[], where: string): asserts options is object {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new SluiceError('INVALID_OPTION', `${where} takes an object of options, not ${show(options)}.`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const ours = elsewhere[name];
+    const near = closest(name, known as string[]);
+    const remedy =
+      ours !== undefined && known.includes(ours)
+        ? `Here it is called ${show(ours)}.`
+        : distance(name, near) <= Math.max(2, Math.floor(near.length / 3))
+          ? `Did you mean ${show(near)}?`
+          : `Known options: ${known.join(', ')}.`;
+    throw new SluiceError('UNKNOWN_OPTION', `${where} has no option ${show(name)}. ${remedy}`);
+  }
+}
+
+/** Throws when an option is given but has not the type its documentation states. */
+export function checkType(
+  options: object,
+  name: string,
+  type: 'function' | 'boolean' | 'string' | 'object',
+  where: string,
+): void {
+  const value = (options as Record<string, unknown>)[name];
+  if (value === undefined) return;
+  if (typeof value === type && value !== null) return;
+  throw new SluiceError('INVALID_OPTION', `${where}: ${show(name)} must be ${withArticle(type)}, not ${show(value)}.`);
+}
+
+function withArticle(type: string): string {
+  return type === 'object' ? 'an object' : `a ${type}`;
+}
