@@ -23,7 +23,7 @@ it('pnpm start builds and runs a server whose last curl line ends in a 429', asy
 });
 
 it('pnpm replay plays a log and says what would have been refused', async () => {
-  const log = join(root, 'packages/replay/test/fixtures/excerpt.log');
+  const log = join(root, 'packages/replay/test/fixtures/excerpt.clf');
   const { code, stdout, stderr } = await run(
     'npx',
     ['-y', 'pnpm@12', 'replay', log, '--policy', '2/1m', '--algorithm', 'token-bucket'],
