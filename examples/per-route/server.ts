@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { rateLimit } from '@sluice/express';
+import { ipKey, rateLimit } from '@sluice/express';
 import express from 'express';
 
 const app = express();
@@ -12,7 +12,7 @@ const guesses = rateLimit({
   limit: 3,
   window: '1m',
   algorithm: 'sliding-window-log',
-  key: (req) => ['login', req.ip ?? 'unknown'],
+  key: (req) => ipKey(req.ip),
   skipSuccessful: true,
 });
 app.post('/login', guesses, (req, res) => {

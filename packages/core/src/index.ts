@@ -4,7 +4,7 @@ export { type Clock, systemClock } from './clock.js';
 export type { Decision, DecisionEvent, DecisionSource } from './decision.js';
 export type { Duration, DurationUnit } from './duration.js';
 export { SluiceError, type SluiceErrorCode } from './errors.js';
-export { type Neighbourhood, neighbourhood } from './http/address.js';
+export { ipKey } from './http/address.js';
 export type { HeaderFields, HeaderStyle } from './http/headers.js';
 export type { IdentityOptions } from './http/identity.js';
 export type { RateLimitOptions } from './http/options.js';

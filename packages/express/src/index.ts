@@ -11,6 +11,8 @@ import {
 } from '@sluice/core';
 import type { Application, NextFunction, Request, RequestHandler, Response } from 'express';
 
+export { ipKey, SluiceError } from '@sluice/core';
+
 declare global {
   namespace Express {
     interface Request {

@@ -1,9 +1,11 @@
 import { type Decision, MemoryStore, Pipeline, type PolicyText, type RateLimitOptions } from '@sluice/core';
-import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { limitWith } from './hook.js';
 import { createReader } from './reader.js';
 import { RouteLimits } from './route-limits.js';
+
+export { ipKey, SluiceError } from '@sluice/core';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -26,11 +28,21 @@ export type FastifyRateLimitOptions = RateLimitOptions<FastifyRequest>;
 const inCharge = Symbol('sluice.in-charge');
 
 const plugin: FastifyPluginCallback<FastifyRateLimitOptions> = (fastify, registered, done) => {
+  // What a plugin of this kind throws, nobody catches.
+  try {
+    install(fastify, registered);
+  } catch (error) {
+    return done(error as Error);
+  }
+  done();
+};
+
+function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions): void {
   // What `register` itself understands comes along with the plugin's options.
   const { prefix, logLevel, logSerializers, ...rest } = registered as Record<string, unknown>;
   const options = rest as FastifyRateLimitOptions;
   const reader = createReader();
-  const store = options.store ?? new MemoryStore(options.clock === undefined ? {} : { clock: options.clock });
+  const { clock, store = new MemoryStore(clock === undefined ? {} : { clock }) } = options;
   const everywhere = new Pipeline(reader, { ...options, store });
 
   if (!fastify.hasRequestDecorator('rateLimit')) fastify.decorateRequest('rateLimit', null);
@@ -48,8 +60,7 @@ const plugin: FastifyPluginCallback<FastifyRateLimitOptions> = (fastify, registe
       limitWith(({ routeOptions }) => routeOptions && routes.of(routeOptions)),
     );
   }
-  done();
-};
+}
 
 /**
  * Fastify plugin that limits requests: `app.register(rateLimit)`, awaited or not, limits every route of the scope it is

@@ -10,6 +10,8 @@ import {
 } from '@sluice/core';
 import type { DefaultContext, DefaultState, Middleware, Next, ParameterizedContext } from 'koa';
 
+export { ipKey, SluiceError } from '@sluice/core';
+
 declare module 'koa' {
   interface DefaultState {
     /** What the rate limiters on this request have decided so far: the tightest of them. */
@@ -55,10 +57,16 @@ function apply(verdict: Verdict, ctx: Context, next: Next): Promise<unknown> | u
   if (verdict.action === 'gone') return undefined;
   ctx.state.rateLimit = verdict.decision;
   ctx.set(verdict.headers);
-  if (verdict.action === 'pass') return next();
+  if (verdict.action === 'pass') return next().catch((error) => fail(error, verdict.headers));
   ctx.status = verdict.status;
   ctx.body = verdict.body;
-  // Koa names a type of its own when it is given a text.
-  ctx.set('Content-Type', verdict.headers['Content-Type']!);
   return undefined;
+}
+
+/** Koa answers an error without the headers of the response, except for those that the error carries. */
+function fail(error: unknown, headers: Readonly<Record<string, string>>): never {
+  if (typeof error === 'object' && error !== null) {
+    Reflect.set(error, 'headers', { ...headers, ...(error as { headers?: object }).headers });
+  }
+  throw error;
 }

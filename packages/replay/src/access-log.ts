@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import { neighbourhood } from '@sluice/core';
+import { ipKey } from '@sluice/core';
 import { type LogLine, parseLogLine } from './log-line.js';
 
 /** What makes one client: the address, or the authenticated user where there is one. */
@@ -29,8 +29,6 @@ export interface Malformed {
 /** How many malformed lines are kept, and how much of each. */
 const samples = 5;
 const sampleLength = 72;
-/** How many leading bits of an IPv6 address make one client: the default of the middleware. */
-const ipv6Prefix = 64;
 
 /** An AccessLogBuilder takes the lines of a log one by one, and orders what it took. */
 export class AccessLogBuilder {
@@ -133,8 +131,8 @@ export class AccessLogBuilder {
 function hostKey(host: string): string {
   // What nearly every line has is in canonical form already, and parsing it would take longer than all the rest.
   if (isIPv4(host)) return `ip:${host}`;
-  const { group } = neighbourhood(host, ipv6Prefix);
-  return group === 'invalid' ? `host:${host.toLowerCase()}` : `ip:${group}`;
+  const key = ipKey(host);
+  return key === 'ip:invalid' ? `host:${host.toLowerCase()}` : key;
 }
 
 /** A copy of its own: a part of a string keeps the whole alive, here a line of perhaps a megabyte. */

@@ -25,6 +25,14 @@ export function neighbourhood(address: string, prefix: number): Neighbourhood {
   };
 }
 
+/**
+ * The key of the client at an address, for `key` functions that count by address: all spellings of it are one, and so
+ * are the IPv6 addresses that share their first `ipv6Prefix` bits.
+ */
+export function ipKey(address: string | undefined, ipv6Prefix = 64): string {
+  return `ip:${neighbourhood(address ?? '', ipv6Prefix).group}`;
+}
+
 function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   const bare = withoutPort(address);
   // Strictly four decimal parts: 010.0.0.1 and 0x7f.1 are spellings for those who want to look like somebody else.
