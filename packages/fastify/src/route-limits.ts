@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { Pipeline, type PolicyText, type RateLimitOptions, type Reader } from '@sluice/core';
+import { Pipeline, type PolicyText, type RateLimitOptions, type Reader, SluiceError } from '@sluice/core';
 import type { FastifyContextConfig, FastifyRequest } from 'fastify';
 
 type Options = RateLimitOptions<FastifyRequest>;
@@ -8,6 +8,7 @@ type Options = RateLimitOptions<FastifyRequest>;
 export interface Route {
   readonly method?: string | readonly string[];
   readonly url?: string | undefined;
+  readonly constraints?: object;
   readonly config?: FastifyContextConfig;
 }
 
@@ -39,15 +40,20 @@ export class RouteLimits {
 }
 
 function withLimits(own: Options | PolicyText): Options {
-  return typeof own === 'string' ? { limits: [own] } : own;
+  if (typeof own === 'string') return { limits: [own] };
+  if (typeof own === 'object' && own !== null && !Array.isArray(own)) return own;
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `config.rateLimit takes an object of options, a policy like '100/1m', or false; not ${JSON.stringify(own)}.`,
+  );
 }
 
 /** `POST /login` → `POST-login-x7Gd2k`: told apart by the digest, known again by the words. */
-function nameOf({ method = '', url = '' }: Route): string {
+function nameOf({ method = '', url = '', constraints = {} }: Route): string {
   // Fastify answers HEAD by a route that it makes from the one for GET: one budget for both.
   const methods = new Set([method].flat().map((one) => (one === 'HEAD' ? 'GET' : one)));
   const route = `${[...methods].join('-')}${url}`;
   const words = route.replace(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '');
-  const print = hash('sha256', route, 'base64url').replace(/[^A-Za-z0-9]/g, '');
+  const print = hash('sha256', route + JSON.stringify(constraints), 'base64url').replace(/[^A-Za-z0-9]/g, '');
   return `${words.slice(0, 40)}-${print.slice(0, 6)}`;
 }

@@ -11,8 +11,6 @@ export interface FixedWindowState {
 export const fixedWindow: Algorithm<FixedWindowState> = {
   decide(policy, state, cost, now, take) {
     const { limit } = policy;
-    // After a step back of the clock or a change of the window, units of a window that has not ended are taken for
-    // units of the present one.
     const live = state !== undefined && now < state.end;
     const end = endOfWindow(policy, live ? state : undefined, now);
     const used = live ? state.used : 0;
@@ -53,7 +51,11 @@ export const fixedWindow: Algorithm<FixedWindowState> = {
   },
 };
 
+/**
+ * A window that has begun ends when it was to end, even if the clock was set back or the policy's window has changed
+ * since, but a window from now at the latest.
+ */
 function endOfWindow({ anchor, window }: CompiledPolicy, live: FixedWindowState | undefined, now: number): number {
-  if (anchor === 'epoch') return now - (now % window) + window;
-  return live ? Math.min(live.end, now + window) : now + window;
+  if (live) return Math.min(live.end, now + window);
+  return anchor === 'epoch' ? now - (now % window) + window : now + window;
 }

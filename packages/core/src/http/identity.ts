@@ -155,7 +155,7 @@ function nearest(forwarded: string | string[] | undefined): string | undefined {
 
 function identifierOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' ? undefined : value;
-  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : undefined;
+  return Number.isFinite(value) || typeof value === 'bigint' ? String(value) : undefined;
 }
 
 function isClean(identifier: string): boolean {

@@ -29,9 +29,11 @@ export class Entry {
     for (const charge of this.#charges) {
       if (!refused || !charge.policy.countRefused) refunds.push({ ...charge, at: this.#at });
     }
-    const done = this.#store.release(refunds);
     // Should a store fail to take them back, the units are lost, which grants nobody too much.
-    if (isPromise(done)) done.then(undefined, () => {});
+    try {
+      const done = this.#store.release(refunds);
+      if (isPromise(done)) done.then(undefined, () => {});
+    } catch {}
   }
 }
 

@@ -59,8 +59,8 @@ export class Pipeline<R> {
     this.#policies = policiesOf(options);
     this.#identifier = new Identifier(reader, options.identity);
     this.#ceilings = this.#identifier.ceiling ? ceilingsOf(this.#policies, this.#identifier.ceiling) : [];
-    this.#clock = checkClock(options.clock ?? systemClock, 'rateLimit');
-    this.#store = options.store ?? new MemoryStore({ clock: this.#clock });
+    this.#clock = checkClock(options.clock === undefined ? systemClock : options.clock, 'rateLimit');
+    this.#store = options.store === undefined ? new MemoryStore({ clock: this.#clock }) : options.store;
     checkStore(this.#store, 'rateLimit');
     this.#maxDelay = options.shape === false ? Number.POSITIVE_INFINITY : maxDelayOf(options);
     this.#writeHeaders = headerWriter(options.headers ?? 'legacy');

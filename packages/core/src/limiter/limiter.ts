@@ -40,7 +40,7 @@ export interface Limiter {
    * Waits for units, first come first served among those who wait for the same key in this process, and without
    * polling. With a leaky bucket it also waits for the drain.
    * @throws SluiceError `NEVER_GRANTED` at once for a cost above the capacity; `MAX_WAIT_EXCEEDED` as soon as it is
-   * certain that `maxWait` cannot be met; `CLOSED`. The signal's reason, when it aborts.
+   * clear that `maxWait` cannot be met, given those ahead; `CLOSED`. The signal's reason, when it aborts.
    */
   acquire(key: string, options?: AcquireOptions): Promise<Decision>;
   /** Turns away all who wait, and closes the store if it is the limiter's own. */

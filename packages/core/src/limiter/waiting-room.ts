@@ -72,8 +72,7 @@ export class WaitingRoom {
 
   close(): void {
     const closed = new SluiceError('CLOSED', 'The limiter was closed while this call waited for units.');
-    // The last ones first: whoever leaves the line makes those behind go sooner.
-    for (const waiter of [...this.#waiters].reverse()) waiter.reject(closed);
+    for (const waiter of [...this.#waiters]) waiter.reject(closed);
   }
 
   #line(key: string): Line {

@@ -4,11 +4,13 @@ import type { Table } from './table.js';
 /** How often keys that are as fresh as new again are looked for, in milliseconds. */
 const interval = 1_000;
 /** Pause after a slice of a sweep that is not through, in milliseconds. */
-const pause = 5;
-/** Slots looked at in one slice: about a millisecond of work. */
-const slice = 32_768;
+const pause = 2;
+/** Slots looked at in one slice at most. */
+const slice = 8_192;
+/** Microseconds after which a slice ends with the shard at hand: until the code is compiled, slots take far longer. */
+const budget = 500;
 /** A process that never yields to timers sweeps a slice per so many new keys. */
-const newKeysPerSlice = 4_096;
+const newKeysPerSlice = 1_024;
 
 /**
  * A Sweeper forgets keys that are fresh again: one timer for all, which does not keep the process alive, runs only
@@ -49,12 +51,13 @@ export class Sweeper {
 
   /** Sweeps shards in which a key is due, until the slice is used up; says whether none is left. */
   #sweepSlice(now: number): boolean {
+    const end = this.#clock.now() + budget;
     let left = slice;
     for (let i = 0; i < this.#table.shards.length; i++) {
       this.#hand = (this.#hand + 1) % this.#table.shards.length;
       const shard = this.#table.shards[this.#hand]!;
       if (shard.freshFrom > now) continue;
-      if (left <= 0) return false;
+      if (left <= 0 || (left < slice && this.#clock.now() > end)) return false;
       left -= shard.capacity;
       this.#table.sweep(shard, now);
     }

@@ -2,7 +2,7 @@ import { Shard } from './shard.js';
 
 const smallest = 8;
 /** A shard that is full at this size splits in two, so that no growth moves more keys than this at a time. */
-const largest = 8_192;
+const largest = 2_048;
 
 /**
  * A Table finds the shard of a key: extendible hashing. The leading bits of the fingerprint's upper half index a

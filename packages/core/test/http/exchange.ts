@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import { Pipeline, type PolicyText, type RateLimitOptions, type Reader, type Verdict } from '../../src/index.ts';
+
+/** A request as a framework might have it. */
+export interface FakeRequest {
+  ip?: string;
+  headers?: Record<string, string | string[] | undefined>;
+  user?: unknown;
+}
+
+export const reader: Reader<FakeRequest> = {
+  ip: (request) => request.ip,
+  header: (request, name) => request.headers?.[name],
+  user: (request) => request.user,
+  proxies: { trustsAnyone: () => false, forwarded: () => undefined, peer: () => undefined, remedy: '' },
+  digest: (text) => createHash('sha256').update(text).digest('base64url').slice(0, 22),
+  warn: () => {},
+};
+
+/** Passes one request after another through a pipeline that answers at once. */
+export function passing(options?: RateLimitOptions<FakeRequest> | PolicyText) {
+  const pipeline = new Pipeline(reader, options);
+  return (request: FakeRequest): Verdict => {
+    const response = {
+      statusCode: 200,
+      destroyed: false,
+      once: () => {},
+      removeListener: () => {},
+      getHeader: () => undefined,
+    };
+    return pipeline.handle(request, response, response) as Verdict;
+  };
+}
+
+export type Refused = Extract<Verdict, { action: 'refuse' }>;

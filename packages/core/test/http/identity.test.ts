@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import type { DecisionEvent } from '../../src/index.ts';
+import { type FakeRequest, passing } from './exchange.ts';
+
+/** The key under which a request is counted. */
+function keyOf(request: FakeRequest, options: object = {}): string {
+  const events: DecisionEvent<FakeRequest>[] = [];
+  passing({ ...options, onDecision: (event) => void events.push(event) })(request);
+  return events[0]!.key;
+}
+
+test('an IPv6 client that changes its address inside its /64 stays one client', () => {
+  const pass = passing('3/1h');
+  const actions = [1, 2, 3, 4, 5].map((n) => pass({ ip: `2001:db8:1:2:${n}::${n}` }).action);
+  expect(actions).toEqual(['pass', 'pass', 'pass', 'refuse', 'refuse']);
+});
+
+test('an IPv6 client that changes its /64 inside its /48 meets the ceiling', () => {
+  const pass = passing({ limit: 3, window: '1h', identity: { ceiling: 4 } });
+  let granted = 0;
+  for (let n = 0; n < 100; n++) if (pass({ ip: `2001:db8:1:${n}::1` }).action === 'pass') granted++;
+  expect(granted).toBe(12);
+  expect(pass({ ip: '2001:db8:2::1' }).action).toBe('pass');
+});
+
+test('without a ceiling each /64 is a client of its own', () => {
+  const pass = passing({ limit: 1, window: '1h', identity: { ceiling: false } });
+  for (let n = 0; n < 50; n++) expect(pass({ ip: `2001:db8:1:${n}::1` }).action).toBe('pass');
+});
+
+test('API keys of one address meet its ceiling, and the address itself keeps its own budget', () => {
+  const pass = passing({ limit: 2, window: '1h', identity: { ceiling: 3 } });
+  const withKey = (n: number) => pass({ ip: '192.0.2.1', headers: { 'x-api-key': `k${n}` } }).action;
+  expect([0, 1, 2, 3, 4, 5, 6, 7].map(withKey).filter((action) => action === 'pass')).toHaveLength(6);
+  expect(pass({ ip: '192.0.2.1' }).action).toBe('pass');
+  expect(pass({ ip: '192.0.2.2', headers: { 'x-api-key': 'k9' } }).action).toBe('pass');
+});
+
+test('a refusal by a ceiling says which, and takes nothing from the key', () => {
+  const pass = passing({ name: 'api', limit: 2, window: '1h', identity: { ceiling: 1 } });
+  const withKey = (key: string) => pass({ ip: '192.0.2.1', headers: { 'x-api-key': key } });
+  withKey('a');
+  withKey('b');
+  expect(withKey('c')).toMatchObject({
+    action: 'refuse',
+    decision: { policy: 'api-ceiling', limit: 2 },
+    body: expect.stringContaining('"violated-policies":["api-ceiling"]'),
+  });
+});
+
+test('a leaky bucket has a ceiling that delays nobody', () => {
+  const pass = passing({ algorithm: 'leaky-bucket', limit: 1, window: '1s', burst: 1, shape: false });
+  for (let n = 0; n < 10; n++) {
+    const verdict = pass({ ip: '192.0.2.1', headers: { 'x-api-key': `k${n}` } });
+    expect(verdict).toMatchObject({ action: 'pass', decision: { delay: 0 } });
+  }
+  expect(pass({ ip: '192.0.2.1', headers: { 'x-api-key': 'k10' } }).action).toBe('refuse');
+});
+
+test.each([
+  [{ 'x-api-key': 'a, b' }],
+  [{ 'x-api-key': ['a', 'b'] }],
+  [{ 'x-api-key': '' }],
+  [{ 'x-api-key': undefined }],
+])('the headers %j carry no API key', (headers) => {
+  expect(keyOf({ ip: '192.0.2.1', headers })).toBe('ip:192.0.2.1');
+});
+
+test('a user is named by a text or a number that is one, and otherwise not at all', () => {
+  expect(keyOf({ ip: '192.0.2.1', user: { id: 'ann@example.org' } })).toBe('user:ann@example.org');
+  expect(keyOf({ ip: '192.0.2.1', user: { id: 7n } })).toBe('user:7');
+  expect(keyOf({ ip: '192.0.2.1', user: { id: 0 } })).toBe('user:0');
+  for (const id of [Number.NaN, Number.POSITIVE_INFINITY, true, null, [], () => 'a']) {
+    expect(keyOf({ ip: '192.0.2.1', user: { id } })).toBe('ip:192.0.2.1');
+  }
+});
+
+test('a key that a function names is kept as it is while it is short and plain', () => {
+  expect(keyOf({}, { key: () => 'tenant:7' })).toBe('tenant:7');
+  expect(keyOf({}, { key: () => ['tenant', '7'] })).toBe('tenant:7');
+  expect(keyOf({}, { key: () => 'a'.repeat(64) })).toBe('a'.repeat(64));
+  for (const key of ['a'.repeat(65), '{a}', 'a b', 'ä', '#', 'a\u0000']) {
+    expect(keyOf({}, { key: () => key })).toMatch(/^#[\w-]{22}$/);
+  }
+});
+
+test('a name that looks like the digest of another is a client of its own', () => {
+  const digest = keyOf({}, { key: () => '{a}' });
+  expect(keyOf({}, { key: () => digest })).not.toBe(digest);
+});
+
+test.each([{}, { ip: '' }, { headers: { 'x-api-key': 'k' } }, { user: {} }])(
+  'the request %j is from nobody in particular, and an error',
+  (request) => {
+    expect(() => passing()(request)).toThrow(
+      expect.objectContaining({ code: 'NO_IDENTITY', message: expect.stringMatching(/proxy.+'key' option/) }),
+    );
+  },
+);

@@ -1,0 +1,79 @@
+import { callbackCases } from './adapter/callback-cases.js';
+import { headerCases } from './adapter/header-cases.js';
+import { identityCases } from './adapter/identity-cases.js';
+import { limitCases } from './adapter/limit-cases.js';
+import { refundCases } from './adapter/refund-cases.js';
+import { refusalCases } from './adapter/refusal-cases.js';
+import { type Bench, Scene } from './adapter/scene.js';
+import type { AppSetup, BuiltApp } from './adapter/setup.js';
+import { shapingCases } from './adapter/shaping-cases.js';
+import type { TestFunction } from './store-suite.js';
+
+/** What the suite has to know about an adapter; `R` is the framework's own request. */
+export interface AdapterSuiteOptions<R> {
+  /** Builds the app that the setup describes. The suite listens, on 127.0.0.1 or a Unix socket, and closes. */
+  serve(setup: AppSetup<R>): BuiltApp | PromiseLike<BuiltApp>;
+  /** A header of a request, by its lower-case name, as a callback of the limiter is given the request. */
+  header(request: R, name: string): string | undefined;
+  /** Cases that the adapter does not meet, by title, each with the reason. */
+  skip?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Declares the cases that every adapter must pass, as tests of whatever runner `test` is of: the same behaviour over
+ * real HTTP, whatever the framework.
+ *
+ * ```ts
+ * import { test } from 'node:test';
+ * adapterSuite<Request>(test, { serve: (setup) => buildMyApp(setup), header: (req, name) => req.get(name) });
+ * ```
+ *
+ * A case that is left out is never silent: it appears among the tests with the reason behind its title.
+ * @throws Error for a `skip` that names no case, or gives no reason.
+ */
+export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }: AdapterSuiteOptions<R>): void {
+  const cases = new Map<string, (bench: Bench<R>) => Promise<void>>();
+  for (const declare of [
+    limitCases,
+    headerCases,
+    refusalCases,
+    callbackCases,
+    identityCases,
+    shapingCases,
+    refundCases,
+  ]) {
+    declare<R>((title, run) => void cases.set(title, run));
+  }
+  for (const [title, reason] of Object.entries(skip)) {
+    if (!cases.has(title)) {
+      const titles = [...cases.keys()].join('\n');
+      throw new Error(`adapterSuite: 'skip' names no case: ${JSON.stringify(title)}. The cases are:\n${titles}`);
+    }
+    if (typeof reason !== 'string' || reason.trim() === '') {
+      throw new Error(`adapterSuite: 'skip' needs a reason for ${JSON.stringify(title)}.`);
+    }
+  }
+  for (const [title, run] of cases) {
+    const reason = skip[title];
+    if (reason === undefined) test(title, () => runCase(run, serve, header));
+    else (test.skip ?? test)(`${title} (skipped: ${reason})`, async () => {});
+  }
+}
+
+async function runCase<R>(
+  run: (bench: Bench<R>) => Promise<void>,
+  serve: AdapterSuiteOptions<R>['serve'],
+  header: Bench<R>['header'],
+): Promise<void> {
+  const scenes: Scene[] = [];
+  const start: Bench<R>['start'] = async (setup) => {
+    const scene = await Scene.start(serve, setup);
+    scenes.push(scene);
+    return scene;
+  };
+  try {
+    await run({ start, header });
+  } finally {
+    for (const scene of scenes) await scene.close();
+  }
+}
