@@ -69,7 +69,7 @@ export class Line {
   async #attempt(waiter: Waiter): Promise<void> {
     this.#changed = false;
     const answer = this.#source.consume(this.#key, waiter.cost);
-    if (isPromise(answer) && waiter.isOverdue && waiter.maxWait > 0) waiter.rejectHopeless(waiter.maxWait);
+    if (isPromise(answer) && waiter.isOverdue && waiter.maxWait > 0) waiter.rejectHopeless();
     const decision = isPromise(answer) ? await answer : answer;
     if (decision.allowed) this.#grant(waiter, decision);
     else if (waiter.settled || this.#changed) return;
@@ -143,7 +143,7 @@ export class Line {
     // Units may come at this very instant, and timers of one instant run in any order: a last question decides.
     if (waiter === this.#front && !isAsking) this.#wake?.();
     // With `maxWait: 0` there is but one question, and its answer takes what it takes.
-    else if (!isAsking || waiter.maxWait > 0) waiter.rejectHopeless(waiter.maxWait);
+    else if (!isAsking || waiter.maxWait > 0) waiter.rejectHopeless();
   }
 
   /** Rejects a waiter whose units, together with those of everyone ahead, cannot come in time. */

@@ -19,10 +19,11 @@ export class Waiter {
   onReject: () => void = () => {};
   onResolve: () => void = () => {};
   /** What follows when `maxWait` is over. */
-  onDeadline: () => void = () => this.rejectHopeless(this.maxWait);
+  onDeadline: () => void = () => this.rejectHopeless();
   /** The instant at which a waiter that is held goes. */
   due = 0;
   readonly #clock: Clock;
+  readonly #entered: number;
   readonly #deadline: number;
   readonly #signal: AbortSignalLike | undefined;
   readonly #outcome: Outcome;
@@ -33,7 +34,8 @@ export class Waiter {
     this.#clock = clock;
     this.cost = cost;
     this.maxWait = maxWait;
-    this.#deadline = clock.now() + maxWait * 1_000;
+    this.#entered = clock.now();
+    this.#deadline = this.#entered + maxWait * 1_000;
     this.#signal = signal;
     this.#outcome = outcome;
     signal?.addEventListener('abort', this.#onAbort);
@@ -70,13 +72,12 @@ export class Waiter {
     this.#outcome.reject(error);
   }
 
-  rejectHopeless(wait: number): void {
-    this.reject(
-      new SluiceError(
-        'MAX_WAIT_EXCEEDED',
-        `The units would come after ${Math.ceil(wait)} ms at the earliest, and 'maxWait' is ${this.maxWait} ms.`,
-      ),
-    );
+  /** `wait` is how many milliseconds it takes from now, where that is known. */
+  rejectHopeless(wait?: number): void {
+    const waited = (this.#clock.now() - this.#entered) / 1_000;
+    const when =
+      wait === undefined ? '' : `; they would come ${Math.ceil(waited + wait)} ms after the call at the earliest`;
+    this.reject(new SluiceError('MAX_WAIT_EXCEEDED', `No units within the 'maxWait' of ${this.maxWait} ms${when}.`));
   }
 
   #settle(): boolean {
