@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, string>> = {
   'npx -y pnpm@12 test': '.ci/run',
   'pnpm --filter ./examples/koa start': 'examples.test.ts',
   'pnpm replay access.log --policy 60/1m --algorithm token-bucket': 'start.test.ts',
+  "npx @sluice/replay access.log.gz --policy 60/1m --policy '60/1m burst 120'": 'packages.test.ts',
   'npm install @sluice/core': 'packages.test.ts',
   'npm install @sluice/express': 'packages.test.ts',
   'npm install @sluice/koa': 'packages.test.ts',

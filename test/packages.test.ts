@@ -86,6 +86,13 @@ it('an app that requires @sluice/express from CommonJS limits requests', async (
   expect((await succeed(process.execPath, ['app.cjs'], { cwd: project })).trim()).toBe('200 429');
 });
 
+it('the command of the packed @sluice/replay plays a log', async () => {
+  const log = join(packages, 'replay/test/fixtures/excerpt.clf');
+  const cli = join(project, 'node_modules/@sluice/replay', manifest(join(packages, 'replay')).bin['sluice-replay']);
+  const output = await succeed(process.execPath, [cli, log, '--policy', '60/1m', '--policy', '60/1m burst 120']);
+  expect(output).toContain('60/1m burst 120');
+});
+
 function manifest(folder: string) {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 }

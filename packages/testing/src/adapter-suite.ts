@@ -7,7 +7,7 @@ import { refusalCases } from './adapter/refusal-cases.js';
 import { type Bench, Scene } from './adapter/scene.js';
 import type { AppSetup, BuiltApp } from './adapter/setup.js';
 import { shapingCases } from './adapter/shaping-cases.js';
-import type { TestFunction } from './store-suite.js';
+import { declareCases, type SuiteCase, type TestFunction } from './suite.js';
 
 /** What the suite has to know about an adapter; `R` is the framework's own request. */
 export interface AdapterSuiteOptions<R> {
@@ -32,7 +32,7 @@ export interface AdapterSuiteOptions<R> {
  * @throws Error for a `skip` that names no case, or gives no reason.
  */
 export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }: AdapterSuiteOptions<R>): void {
-  const cases = new Map<string, (bench: Bench<R>) => Promise<void>>();
+  const cases: SuiteCase[] = [];
   for (const declare of [
     limitCases,
     headerCases,
@@ -42,22 +42,9 @@ export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }
     shapingCases,
     refundCases,
   ]) {
-    declare<R>((title, run) => void cases.set(title, run));
+    declare<R>((title, run) => void cases.push({ title, run: () => runCase(run, serve, header) }));
   }
-  for (const [title, reason] of Object.entries(skip)) {
-    if (!cases.has(title)) {
-      const titles = [...cases.keys()].join('\n');
-      throw new Error(`adapterSuite: 'skip' names no case: ${JSON.stringify(title)}. The cases are:\n${titles}`);
-    }
-    if (typeof reason !== 'string' || reason.trim() === '') {
-      throw new Error(`adapterSuite: 'skip' needs a reason for ${JSON.stringify(title)}.`);
-    }
-  }
-  for (const [title, run] of cases) {
-    const reason = skip[title];
-    if (reason === undefined) test(title, () => runCase(run, serve, header));
-    else (test.skip ?? test)(`${title} (skipped: ${reason})`, async () => {});
-  }
+  declareCases('adapterSuite', test, cases, skip);
 }
 
 async function runCase<R>(

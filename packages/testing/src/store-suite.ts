@@ -1,13 +1,12 @@
 import type { Store } from '@sluice/core';
 import { ManualClock } from './manual-clock.js';
-import { StoreBench, type StoreCase, storeCases } from './store-cases.js';
-
-/** The test function of a runner: that of vitest, `node:test`, jest and others. */
-export interface TestFunction {
-  (name: string, run: () => Promise<void>): unknown;
-  /** Reports a case that is not run. Without it, the case is reported as an empty test under the same name. */
-  skip?: ((name: string, run: () => Promise<void>) => unknown) | undefined;
-}
+import { algorithmCases } from './store/algorithm-cases.js';
+import { type Declare, StoreBench, type StoreCase } from './store/bench.js';
+import { keyCases } from './store/key-cases.js';
+import { severalCases } from './store/several-cases.js';
+import { timeCases } from './store/time-cases.js';
+import { unitCases } from './store/unit-cases.js';
+import { declareCases, type SuiteCase, type TestFunction } from './suite.js';
 
 /** A StoreFixture is an empty store for one case. */
 export interface StoreFixture {
@@ -40,26 +39,23 @@ export interface StoreSuiteOptions {
  * @throws Error for a `skip` that names no case, or gives no reason.
  */
 export function storeSuite(test: TestFunction, { create, realTime = false, skip = {} }: StoreSuiteOptions): void {
-  const titles = storeCases.map(({ title }) => title);
-  for (const [title, reason] of Object.entries(skip)) {
-    if (!titles.includes(title)) {
-      throw new Error(
-        `storeSuite: 'skip' names no case: ${JSON.stringify(title)}. The cases are:\n${titles.join('\n')}`,
-      );
-    }
-    if (typeof reason !== 'string' || reason.trim() === '') {
-      throw new Error(`storeSuite: 'skip' needs a reason for ${JSON.stringify(title)}.`);
-    }
-  }
-  for (const storeCase of storeCases) {
-    const { title, needsTime } = storeCase;
-    const reason = skip[title] ?? (needsTime && realTime ? 'the time of this store cannot be advanced' : undefined);
-    if (reason === undefined) test(title, () => runCase(storeCase, create));
-    else (test.skip ?? test)(`${title} (skipped: ${reason})`, async () => {});
-  }
+  const cases: SuiteCase[] = [];
+  const always: Declare = (title, run) => cases.push({ title, run: () => runCase(run, create) });
+  const timed: Declare = (title, run) =>
+    cases.push({
+      title,
+      run: () => runCase(run, create),
+      ...(realTime && { skipped: 'the time of this store cannot be advanced' }),
+    });
+  unitCases(always);
+  timeCases(timed);
+  algorithmCases(always, timed);
+  severalCases(always);
+  keyCases(always);
+  declareCases('storeSuite', test, cases, skip);
 }
 
-async function runCase({ run }: StoreCase, create: StoreSuiteOptions['create']): Promise<void> {
+async function runCase(run: StoreCase, create: StoreSuiteOptions['create']): Promise<void> {
   const clock = new ManualClock();
   const fixture = await create(clock);
   try {

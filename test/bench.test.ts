@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, it } from 'vitest';
+
+/** Runs the benchmark from the sources of the packages, as the tests do. */
+function bench(...args: string[]): Promise<{ code: number | null; out: string; complaint: string }> {
+  return new Promise((resolve, reject) => {
+    const flags = ['--expose-gc', '--conditions=source', '--import', 'tsx'];
+    const child = spawn(process.execPath, [...flags, 'bench/main.ts', ...args], {
+      cwd: fileURLToPath(new URL('.', import.meta.url)),
+    });
+    let out = '';
+    let complaint = '';
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      complaint += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, complaint }));
+  });
+}
+
+const algorithms = [
+  'sluice fixed-window',
+  'sluice sliding-window-log',
+  'sluice sliding-window-counter',
+  'sluice token-bucket',
+  'sluice leaky-bucket',
+];
+const stores = [
+  'express-rate-limit MemoryStore',
+  'rate-limiter-flexible RateLimiterMemory',
+  '@fastify/rate-limit LocalStore',
+  'koa-ratelimit memory',
+];
+
+const rows: Readonly<Record<string, readonly string[]>> = {
+  decisions: [...algorithms, 'sluice sliding-window-counter, awaited', ...stores],
+  memory: [...algorithms, ...stores],
+  pauses: ['(an idle process)', ...algorithms.slice(0, 3), ...stores],
+  http: [
+    ['express', 'express-rate-limit'],
+    ['koa', 'koa-ratelimit'],
+    ['fastify', '@fastify/rate-limit'],
+  ].flatMap(([framework, peer]) => [
+    `${framework}, bare`,
+    `${framework}, three headers by hand`,
+    `${framework}, @sluice/${framework}`,
+    `${framework}, ${peer}`,
+  ]),
+};
+
+describe.concurrent('the benchmark', () => {
+  it.for(Object.keys(rows))('measures every contender in its part %s', async (part, { expect }) => {
+    const { code, out, complaint } = await bench(part, '--smoke', '--json');
+    expect(complaint).toBe('');
+    const { tables, ...machine } = JSON.parse(out);
+    expect(machine).toEqual({
+      date: expect.stringMatching(/^\d{4}-\d{2}-\d{2}$/),
+      node: process.version,
+      machine: expect.any(String),
+      peers: {
+        'express-rate-limit': expect.stringMatching(/^\d/),
+        'rate-limiter-flexible': expect.stringMatching(/^\d/),
+        '@fastify/rate-limit': expect.stringMatching(/^\d/),
+        'koa-ratelimit': expect.stringMatching(/^\d/),
+      },
+    });
+    expect(tables).toHaveLength(1);
+    expect(tables[0].failures).toEqual([]);
+    expect(tables[0].rows.map(([name]: [string]) => name)).toEqual(rows[part]);
+    for (const [, first] of tables[0].rows) expect(first).toEqual(expect.any(Number));
+    expect(code).toBe(0);
+  });
+
+  it('answers an unknown part with the list of parts', async ({ expect }) => {
+    const { code, out, complaint } = await bench('--', 'speed');
+    expect(complaint).toContain("There is no part called 'speed'.");
+    for (const part of Object.keys(rows)) expect(complaint).toMatch(new RegExp(`^ {2}${part} `, 'm'));
+    expect(out).toBe('');
+    expect(code).toBe(2);
+  });
+});
