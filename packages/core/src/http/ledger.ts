@@ -4,9 +4,6 @@ import { isPromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
 import type { ResponseLike } from './reader.js';
 
-/** Where a response keeps its ledger. Registered, so that two copies of this package find the same one. */
-const ledgerOf = Symbol.for('sluice.ledger');
-
 /** An Entry is what one limiter has taken for one request. */
 export class Entry {
   readonly #store: Store;
@@ -46,9 +43,12 @@ export class Ledger {
   decision: Decision | undefined;
 
   static of(response: ResponseLike): Ledger {
-    const holder = response as { [ledgerOf]?: Ledger };
-    holder[ledgerOf] ??= new Ledger();
-    return holder[ledgerOf];
+    let ledger = ledgers.get(response);
+    if (ledger === undefined) {
+      ledger = new Ledger();
+      ledgers.set(response, ledger);
+    }
+    return ledger;
   }
 
   /** Notes one more decision; says what is true of the request by now. */
@@ -69,3 +69,10 @@ export class Ledger {
     for (const entry of this.#entries) entry.giveBack(refused);
   }
 }
+
+/** Known to all copies of this package in the process, so that their limiters find the same ledger of a response. */
+const shared = globalThis as { [key: symbol]: WeakMap<ResponseLike, Ledger> | undefined };
+const place = Symbol.for('sluice.ledgers');
+// Not a property of the response: adding one to what Express has made of it takes several times as long.
+shared[place] ??= new WeakMap();
+const ledgers = shared[place];

@@ -1,0 +1,42 @@
+// How much is measured: by default, with --quick, and with --smoke, which only shows that everything runs?
+
+export interface Size {
+  /** Whether every contender has a process of its own; where nothing is compared, one for all is quicker. */
+  readonly isolated: boolean;
+  /** Interleaved rounds; the median of them counts. */
+  readonly rounds: number;
+  readonly decisions: {
+    readonly keys: readonly number[];
+    readonly perRound: number;
+  };
+  readonly memory: { readonly keys: number };
+  readonly pauses: { readonly keys: number; readonly windowMs: number };
+  readonly http: { readonly requests: number; readonly rounds: number };
+}
+
+export const sizes = {
+  full: {
+    isolated: true,
+    rounds: 5,
+    decisions: { keys: [1, 10_000, 1_000_000], perRound: 200_000 },
+    memory: { keys: 1_000_000 },
+    pauses: { keys: 1_000_000, windowMs: 5_000 },
+    http: { requests: 4_000, rounds: 11 },
+  },
+  quick: {
+    isolated: true,
+    rounds: 3,
+    decisions: { keys: [1, 10_000, 1_000_000], perRound: 100_000 },
+    memory: { keys: 200_000 },
+    pauses: { keys: 200_000, windowMs: 1_000 },
+    http: { requests: 2_000, rounds: 5 },
+  },
+  smoke: {
+    isolated: false,
+    rounds: 1,
+    decisions: { keys: [1, 100], perRound: 500 },
+    memory: { keys: 1_000 },
+    pauses: { keys: 1_000, windowMs: 20 },
+    http: { requests: 100, rounds: 1 },
+  },
+} as const satisfies Record<string, Size>;
