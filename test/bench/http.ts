@@ -5,25 +5,32 @@ import { type Framework, frameworks, peerOf, type Variant, variants } from './se
 import type { Size } from './size.js';
 import { type Cell, median, ratio, round, type Table } from './table.js';
 
+/** Processes of the same program differ by more than their rounds do: each contender has several, one after another. */
+const generations = 3;
+
 export async function http({ isolated, http: { requests, rounds } }: Size): Promise<Table> {
   const rows: Cell[][] = [];
   const failures: string[] = [];
   for (const framework of frameworks) {
-    const servers = await withActors({ isolated, module: './http-tasks.ts' }, async (start) => {
-      const all = variants.map((variant) => new Server(framework, variant, start()));
-      for (const server of all) await server.start();
-      for (const server of all) await server.run(2 * requests, false);
-      for (let i = 0; i < rounds; i++) for (const server of all) await server.run(requests, true);
-      return all;
-    });
-    const bare = servers.find(({ variant }) => variant === 'bare')!;
-    const peer = servers.find(({ variant }) => variant === 'peer')!.addedTo(bare);
-    for (const server of servers) {
-      const { name, cost, failure } = server;
-      if (failure !== undefined) failures.push(`${name}: ${failure}`);
-      const added = server === bare ? undefined : server.addedTo(bare);
-      const compared = added === undefined || peer === undefined ? undefined : ratio(added, peer);
-      rows.push([name, cost && round(cost), added && round(added), compared]);
+    const costs = new Map<Variant, number[]>(variants.map((variant) => [variant, []]));
+    for (let generation = 0; generation < (isolated ? generations : 1); generation++) {
+      await withActors({ isolated, module: './http-tasks.ts' }, async (start) => {
+        const servers = variants.map((variant) => new Server(framework, variant, start()));
+        for (const server of servers) await server.start();
+        for (const server of servers) await server.run(3 * requests);
+        for (let i = 0; i < rounds; i++) {
+          for (const server of servers) costs.get(server.variant)!.push(await server.run(requests));
+        }
+        for (const { name, failure } of servers) if (failure !== undefined) failures.push(`${name}: ${failure}`);
+      });
+    }
+    const added = (variant: Variant) => median(costs.get(variant)!.map((cost, i) => cost - costs.get('bare')![i]!));
+    for (const variant of variants) {
+      const cost = median(costs.get(variant)!);
+      const name = titles[variant](framework);
+      if (costs.get(variant)!.some(Number.isNaN)) rows.push([name, undefined, undefined, undefined]);
+      else if (variant === 'bare') rows.push([name, round(cost), undefined, undefined]);
+      else rows.push([name, round(cost), round(added(variant)), ratio(added(variant), added('peer'))]);
     }
   }
   return {
@@ -31,8 +38,8 @@ export async function http({ isolated, http: { requests, rounds } }: Size): Prom
     title: 'Added time per request',
     note:
       'Microseconds of processor time of a server on this machine per request, what of it is added to the bare framework, ' +
-      `and the ratio to what the peer adds. Every request is granted and carries three X-RateLimit headers. Medians of ${rounds} rounds of ` +
-      `${requests.toLocaleString('en-US')} requests, interleaved, one process per row.`,
+      'and the ratio to what the peer adds. Every request is granted and carries three X-RateLimit headers. Medians of ' +
+      `${rounds} rounds of ${requests.toLocaleString('en-US')} requests in each of ${generations} processes per row, interleaved.`,
     columns: ['', 'µs per request', 'added µs', 'ratio'],
     rows,
     failures,
@@ -53,7 +60,6 @@ class Server {
   failure: string | undefined;
   readonly #framework: Framework;
   readonly #actor: Actor;
-  readonly #costs: number[] = [];
   #port = 0;
 
   constructor(framework: Framework, variant: Variant, actor: Actor) {
@@ -63,30 +69,22 @@ class Server {
     this.variant = variant;
   }
 
-  /** Microseconds per request. */
-  get cost(): number | undefined {
-    return this.failure === undefined ? median(this.#costs) : undefined;
-  }
-
-  /** Microseconds that it takes more than another server does; the median of rounds that ran side by side. */
-  addedTo(other: Server): number | undefined {
-    if (this.failure !== undefined || other.failure !== undefined) return undefined;
-    return median(this.#costs.map((cost, i) => cost - other.#costs[i]!));
-  }
-
   async start(): Promise<void> {
     await this.#try(async () => {
       this.#port = await this.#actor.ask('start', { framework: this.#framework, variant: this.variant });
     });
   }
 
-  async run(requests: number, counts: boolean): Promise<void> {
+  /** Microseconds per request; not a number once the server has failed. */
+  async run(requests: number): Promise<number> {
+    let cost = Number.NaN;
     await this.#try(async () => {
       const before = await this.#actor.ask<number>('usage');
       await load(this.#port, requests);
       const after = await this.#actor.ask<number>('usage');
-      if (counts) this.#costs.push((after - before) / requests);
+      cost = (after - before) / requests;
     });
+    return cost;
   }
 
   async #try(act: () => Promise<void>): Promise<void> {

@@ -21,7 +21,7 @@ export const sizes = {
     decisions: { keys: [1, 10_000, 1_000_000], perRound: 200_000 },
     memory: { keys: 1_000_000 },
     pauses: { keys: 1_000_000, windowMs: 5_000 },
-    http: { requests: 4_000, rounds: 11 },
+    http: { requests: 4_000, rounds: 5 },
   },
   quick: {
     isolated: true,
@@ -29,7 +29,7 @@ export const sizes = {
     decisions: { keys: [1, 10_000, 1_000_000], perRound: 100_000 },
     memory: { keys: 200_000 },
     pauses: { keys: 200_000, windowMs: 1_000 },
-    http: { requests: 2_000, rounds: 5 },
+    http: { requests: 2_000, rounds: 3 },
   },
   smoke: {
     isolated: false,

@@ -42,6 +42,7 @@ const reader: Reader<Request> = {
   ip: (req) => req.ip,
   header: (req, name) => req.headers[name],
   user: (req) => (req as { user?: unknown }).user,
+  earlier: (req) => req.rateLimit,
   proxies: {
     trustsAnyone: (req) => trustsAnyone(req.app),
     forwarded: (req) => req.headers['x-forwarded-for'],

@@ -16,6 +16,7 @@ export function createReader(): Reader<FastifyRequest> {
     ip: (request) => request.ip,
     header: (request, name) => request.headers[name],
     user: (request) => (request as { user?: unknown }).user,
+    earlier: (request) => request.rateLimit,
     proxies: {
       trustsAnyone: (request) => (trusts ??= believesStrangers(request)),
       forwarded: (request) => request.headers['x-forwarded-for'],

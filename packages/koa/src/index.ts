@@ -28,6 +28,7 @@ const reader: Reader<Context> = {
   ip: (ctx) => ctx.ip,
   header: (ctx, name) => ctx.headers[name],
   user: (ctx) => ctx.state.user,
+  earlier: (ctx) => ctx.state.rateLimit,
   proxies: {
     // Without a count of proxies, Koa takes the first address in the header, which is the client's to write.
     trustsAnyone: (ctx) => ctx.app.proxy && !(ctx.app.maxIpsCount > 0),

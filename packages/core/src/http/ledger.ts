@@ -1,8 +1,7 @@
 import type { Charge, Refund } from '../charge.js';
-import { combine, type Decision } from '../decision.js';
+import { combine, type Decision, type DecisionSource } from '../decision.js';
 import { isPromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
-import type { ResponseLike } from './reader.js';
 
 /** An Entry is what one limiter has taken for one request. */
 export class Entry {
@@ -35,44 +34,51 @@ export class Entry {
 }
 
 /**
- * A Ledger is what the limiters on one request have done so far: the headers tell of the tightest of them all, and if
- * one refuses, what the earlier ones took is given back.
+ * A Ledger is the decision on a request as the adapter puts it there, of all its limiters so far: the tightest of them.
+ * Out of sight it keeps what they have taken, so that it can be given back if a later one refuses.
  */
-export class Ledger {
-  readonly #entries: Entry[] = [];
-  decision: Decision | undefined;
+export class Ledger implements Decision {
+  readonly allowed: boolean;
+  readonly policy: string;
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetAfter: number;
+  readonly retryAfter: number;
+  readonly delay: number;
+  readonly at: number;
+  readonly source: DecisionSource;
+  declare readonly policies?: readonly Decision[];
+  readonly #earlier: Ledger | undefined;
+  readonly #entry: Entry | undefined;
 
-  static of(response: ResponseLike): Ledger {
-    let ledger = ledgers.get(response);
-    if (ledger === undefined) {
-      ledger = new Ledger();
-      ledgers.set(response, ledger);
-    }
-    return ledger;
+  /** Adds the decision of one more limiter, and what it took, to what is on the request already. */
+  constructor(earlier: Ledger | undefined, own: Decision, entry: Entry | undefined) {
+    const decision = earlier === undefined ? own : combine([...each(earlier), ...each(own)]);
+    this.allowed = decision.allowed;
+    this.policy = decision.policy;
+    this.limit = decision.limit;
+    this.remaining = decision.remaining;
+    this.resetAfter = decision.resetAfter;
+    this.retryAfter = decision.retryAfter;
+    this.delay = decision.delay;
+    this.at = decision.at;
+    this.source = decision.source;
+    if (decision.policies !== undefined) this.policies = decision.policies;
+    this.#earlier = earlier;
+    this.#entry = entry;
   }
 
-  /** Notes one more decision; says what is true of the request by now. */
-  note(decision: Decision): Decision {
-    const earlier = this.decision;
-    this.decision =
-      earlier === undefined
-        ? decision
-        : combine([...(earlier.policies ?? [earlier]), ...(decision.policies ?? [decision])]);
-    return this.decision;
+  /** What is on a request, if it is from here: others use the same property. */
+  static from(found: unknown): Ledger | undefined {
+    return typeof found === 'object' && found !== null && #entry in found ? found : undefined;
   }
 
-  add(entry: Entry): void {
-    this.#entries.push(entry);
-  }
-
-  giveBack(refused: boolean): void {
-    for (const entry of this.#entries) entry.giveBack(refused);
+  /** Gives back what all limiters up to this one have taken. */
+  static giveBack(ledger: Ledger | undefined, refused: boolean): void {
+    for (let one = ledger; one !== undefined; one = one.#earlier) one.#entry?.giveBack(refused);
   }
 }
 
-/** Known to all copies of this package in the process, so that their limiters find the same ledger of a response. */
-const shared = globalThis as { [key: symbol]: WeakMap<ResponseLike, Ledger> | undefined };
-const place = Symbol.for('sluice.ledgers');
-// Not a property of the response: adding one to what Express has made of it takes several times as long.
-shared[place] ??= new WeakMap();
-const ledgers = shared[place];
+function each(decision: Decision): readonly Decision[] {
+  return decision.policies ?? [decision];
+}

@@ -121,27 +121,32 @@ export class Pipeline<R> {
     const { request, response } = exchange;
     const { onDecision, shape, skipSuccessful, skipFailed } = this.#options;
     let decision = granted;
-    const ledger = Ledger.of(response);
+    let entry: Entry | undefined;
 
     if (granted.allowed) {
-      const entry = new Entry(this.#store, charges, granted.at);
+      entry = new Entry(this.#store, charges, granted.at);
       if (granted.delay > this.#maxDelay) {
         entry.giveBack(true);
         decision = combine((granted.policies ?? [granted]).map((one) => this.#impatient(one)));
-      } else {
-        ledger.add(entry);
-        if (skipSuccessful || skipFailed) {
-          response.once('finish', () => {
-            if (response.statusCode < 400 ? skipSuccessful : skipFailed) entry.giveBack(false);
-          });
-        }
+      } else if (skipSuccessful || skipFailed) {
+        this.#settleWhenFinished(response, entry);
       }
     }
 
     onDecision?.({ decision, key: charges[0]!.key, cost: charges[0]!.cost, request });
+    const earlier = Ledger.from(this.#reader.earlier(request));
+    const ledger = new Ledger(earlier, decision, entry);
     if (!decision.allowed) return this.#refuse(exchange, ledger, decision);
-    if (decision.delay === 0 || shape === false) return this.#pass(exchange, ledger.note(decision));
-    return this.#hold(exchange, ledger, decision);
+    if (decision.delay === 0 || shape === false) return this.#pass(exchange, ledger);
+    return this.#hold(exchange, ledger, decision.delay);
+  }
+
+  /** A response that the client did not wait for is never finished: that client has paid. */
+  #settleWhenFinished(response: ResponseLike, entry: Entry): void {
+    const { skipSuccessful, skipFailed } = this.#options;
+    response.once('finish', () => {
+      if (response.statusCode < 400 ? skipSuccessful : skipFailed) entry.giveBack(false);
+    });
   }
 
   /** A refusal, where the decision was to hold the request for too long: until the queue is short enough. */
@@ -158,32 +163,34 @@ export class Pipeline<R> {
     };
   }
 
-  #pass(exchange: Exchange<R>, decision: Decision): Verdict {
-    return { action: 'pass', decision, headers: this.#headers(exchange, decision) };
+  #pass(exchange: Exchange<R>, ledger: Ledger): Verdict {
+    const headers: HeaderFields = {};
+    this.#writeHeaders?.(headers, ledger);
+    this.#expose(exchange, headers);
+    return { action: 'pass', decision: ledger, headers };
   }
 
   /** Holds the request until the drain reaches it; a client that leaves meanwhile has its units given back. */
-  #hold(exchange: Exchange<R>, ledger: Ledger, decision: Decision): Promise<Verdict> {
+  #hold(exchange: Exchange<R>, ledger: Ledger, delay: number): Promise<Verdict> {
     const { response } = exchange;
     return new Promise((resolve) => {
       const leave = () => {
         cancel();
-        ledger.giveBack(false);
+        Ledger.giveBack(ledger, false);
         resolve(gone);
       };
-      const cancel = this.#clock.after(decision.delay, () => {
+      const cancel = this.#clock.after(delay, () => {
         response.removeListener('close', leave);
-        resolve(this.#pass(exchange, ledger.note(decision)));
+        resolve(this.#pass(exchange, ledger));
       });
       if (response.destroyed) leave();
       else response.once('close', leave);
     });
   }
 
-  #refuse(exchange: Exchange<R>, ledger: Ledger, own: Decision): MaybePromise<Verdict> {
+  #refuse(exchange: Exchange<R>, decision: Ledger, own: Decision): MaybePromise<Verdict> {
     const { request } = exchange;
-    ledger.giveBack(true);
-    const decision = ledger.note(own);
+    Ledger.giveBack(decision, true);
     const headers: HeaderFields = {};
     this.#writeHeaders?.(headers, decision);
     const seconds = retryAfterSeconds(own);
@@ -202,17 +209,11 @@ export class Pipeline<R> {
     return isPromise(response) ? response.then(conclude) : conclude(response);
   }
 
-  #headers(exchange: Exchange<R>, decision: Decision): HeaderFields {
-    const fields: HeaderFields = {};
-    this.#writeHeaders?.(fields, decision);
-    this.#expose(exchange, fields);
-    return fields;
-  }
-
   /** Lets scripts of other origins read what is in `fields`. */
   #expose({ request, headers }: Exchange<R>, fields: HeaderFields): void {
+    if (this.#reader.header(request, 'origin') === undefined) return;
     const names = Object.keys(fields);
-    if (names.length === 0 || this.#reader.header(request, 'origin') === undefined) return;
+    if (names.length === 0) return;
     const present = headers.getHeader('access-control-expose-headers');
     fields['Access-Control-Expose-Headers'] = exposeHeaders(present, names);
   }

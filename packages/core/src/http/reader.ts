@@ -6,6 +6,8 @@ export interface Reader<R> {
   header(request: R, name: string): string | string[] | undefined;
   /** What authentication left on the request. */
   user(request: R): unknown;
+  /** The decision that an earlier limiter's adapter has put on the request, if any. */
+  earlier(request: R): unknown;
   /** How the framework's proxy setting can be fooled; see {@link ProxyTrust}. */
   readonly proxies: ProxyTrust<R>;
   /** The first 128 bits of a SHA-256, as 22 characters of base64url. */

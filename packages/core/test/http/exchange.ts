@@ -12,6 +12,7 @@ export const reader: Reader<FakeRequest> = {
   ip: (request) => request.ip,
   header: (request, name) => request.headers?.[name],
   user: (request) => request.user,
+  earlier: () => undefined,
   proxies: { trustsAnyone: () => false, forwarded: () => undefined, peer: () => undefined, remedy: '' },
   digest: (text) => createHash('sha256').update(text).digest('base64url').slice(0, 22),
   warn: () => {},
