@@ -19,19 +19,31 @@ const elsewhere: Readonly<Record<string, string>> = {
   legacyHeaders: 'headers',
   addHeaders: 'headers',
   disableHeader: 'headers',
+  policies: 'limits',
+  policy: 'policies',
+  limits: 'policies',
+  limit: 'policies',
+  window: 'policies',
   skipFailedRequests: 'skipFailed',
   skipSuccessfulRequests: 'skipSuccessful',
-  requestPropertyName: 'onDecision',
   allowList: 'skip',
   whitelist: 'skip',
   db: 'store',
   redis: 'store',
 };
 
-/** Throws for a name that `known` does not list; the message offers the nearest name that it does. */
-export function checkNames(options: unknown, known: readonly string[], where: string): asserts options is object {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new SluiceError('INVALID_OPTION', `${where} takes an object of options, not ${show(options)}.`);
+/** Throws for a name that `known` does not list; the message offers the nearest name that it does, or the `example`. */
+export function checkNames(
+  options: unknown,
+  known: readonly string[],
+  where: string,
+  example = '',
+): asserts options is object {
+  if (typeof options !== 'object' || options === null || !isPlain(options)) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where} takes an object of options${example && `, like ${example}`}; got ${show(options)}.`,
+    );
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
@@ -45,6 +57,13 @@ export function checkNames(options: unknown, known: readonly string[], where: st
           : `Known options: ${known.join(', ')}.`;
     throw new SluiceError('UNKNOWN_OPTION', `${where} has no option ${show(name)}. ${remedy}`);
   }
+}
+
+/** A limiter, a request or a Map has no options of its own to be checked, and would pass for an empty object. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  // Of another realm, the prototype is another object of the same kind.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Throws when an option is given but has not the type its documentation states. */

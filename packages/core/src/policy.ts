@@ -105,7 +105,7 @@ export function compilePolicies(
 
 function compilePolicy(input: PolicyInput, where: string, defaults: PolicyDefaults, single: boolean): CompiledPolicy {
   const policy = typeof input === 'string' ? parsePolicyText(input, where) : input;
-  checkNames(policy, known, where);
+  checkNames(policy, known, where, "'100/1m' or { limit: 100, window: '1m' }");
   const { limit, burst, anchor = 'epoch', countRefused = false } = policy;
 
   const algorithm = policy.algorithm ?? defaults.algorithm ?? (burst === undefined ? defaultAlgorithm : 'token-bucket');
@@ -165,7 +165,7 @@ function compilePolicy(input: PolicyInput, where: string, defaults: PolicyDefaul
   if (policy.name === '' || defaults.name === '' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
     throw new SluiceError(
       'INVALID_POLICY',
-      `${where}: 'name' must be 1 to 64 characters of A-Z a-z 0-9 _ -; got ${show(policy.name ?? defaults.name)}.`,
+      `${where}: 'name' must be 1 to 64 characters of A-Z a-z 0-9 _ -; got ${show(name)} of ${name.length}.`,
     );
   }
   const capacity = burst ?? limit;

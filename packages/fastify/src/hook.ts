@@ -13,12 +13,24 @@ export function limitWith(
       return done(error as Error);
     }
     if (verdict === undefined) done();
-    else if (isPromise(verdict)) verdict.then((later) => apply(later, request, reply, done), done);
-    else apply(verdict, request, reply, done);
+    else if (isPromise(verdict)) verdict.then((later) => conclude(later, request, reply, done), done);
+    else conclude(verdict, request, reply, done);
   };
 }
 
-function apply(verdict: Verdict, request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+function conclude(verdict: Verdict, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+  let goesOn: boolean;
+  try {
+    goesOn = apply(verdict, request, reply);
+  } catch (error) {
+    done(error as Error);
+    return;
+  }
+  if (goesOn) done();
+}
+
+/** Says whether the request goes on. */
+function apply(verdict: Verdict, request: FastifyRequest, reply: FastifyReply): boolean {
   if (verdict.action === 'pass' || verdict.action === 'refuse') {
     request.rateLimit = verdict.decision;
     reply.headers(verdict.headers);
@@ -26,9 +38,9 @@ function apply(verdict: Verdict, request: FastifyRequest, reply: FastifyReply, d
   if (verdict.action === 'refuse') {
     // As bytes: Fastify appends a charset to the JSON type of a text.
     reply.code(verdict.status).send(Buffer.from(verdict.body));
-    return;
+    return false;
   }
   // The request ends here: no later hook may count it, and nobody waits for an answer.
   if (verdict.action === 'gone') reply.hijack();
-  else done();
+  return verdict.action !== 'gone';
 }

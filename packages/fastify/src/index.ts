@@ -1,4 +1,11 @@
-import { type Decision, MemoryStore, Pipeline, type PolicyText, type RateLimitOptions } from '@sluice/core';
+import {
+  type Decision,
+  MemoryStore,
+  Pipeline,
+  type PolicyText,
+  type RateLimitOptions,
+  SluiceError,
+} from '@sluice/core';
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { limitWith } from './hook.js';
@@ -28,6 +35,12 @@ export type FastifyRateLimitOptions = RateLimitOptions<FastifyRequest>;
 const inCharge = Symbol('sluice.in-charge');
 
 const plugin: FastifyPluginCallback<FastifyRateLimitOptions> = (fastify, registered, done) => {
+  if (typeof done !== 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      'rateLimit is a plugin: app.register(rateLimit, { … }). For one route, set config: { rateLimit: { … } }.',
+    );
+  }
   // What a plugin of this kind throws, nobody catches.
   try {
     install(fastify, registered);
@@ -42,8 +55,12 @@ function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions):
   const { prefix, logLevel, logSerializers, ...rest } = registered as Record<string, unknown>;
   const options = rest as FastifyRateLimitOptions;
   const reader = createReader();
-  const { clock, store = new MemoryStore(clock === undefined ? {} : { clock }) } = options;
+  const { clock } = options;
+  const own = options.store === undefined ? new MemoryStore(clock === undefined ? {} : { clock }) : undefined;
+  const store = own ?? options.store;
   const everywhere = new Pipeline(reader, { ...options, store });
+
+  fastify.addHook('onClose', async () => own?.close());
 
   if (!fastify.hasRequestDecorator('rateLimit')) fastify.decorateRequest('rateLimit', null);
   fastify.addHook(

@@ -54,6 +54,10 @@ function nameOf({ method = '', url = '', constraints = {} }: Route): string {
   const methods = new Set([method].flat().map((one) => (one === 'HEAD' ? 'GET' : one)));
   const route = `${[...methods].join('-')}${url}`;
   const words = route.replace(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '');
-  const print = hash('sha256', route + JSON.stringify(constraints), 'base64url').replace(/[^A-Za-z0-9]/g, '');
+  const print = hash('sha256', route + textOf(constraints), 'base64url').replace(/[^A-Za-z0-9]/g, '');
   return `${words.slice(0, 40)}-${print.slice(0, 6)}`;
+}
+
+function textOf(constraints: object): string {
+  return JSON.stringify(constraints, (_, value) => (value instanceof RegExp ? String(value) : value));
 }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import {
   type Decision,
   isPromise,
@@ -58,16 +59,22 @@ function apply(verdict: Verdict, ctx: Context, next: Next): Promise<unknown> | u
   if (verdict.action === 'gone') return undefined;
   ctx.state.rateLimit = verdict.decision;
   ctx.set(verdict.headers);
-  if (verdict.action === 'pass') return next().catch((error) => fail(error, verdict.headers));
+  if (verdict.action === 'pass') {
+    return next().catch((error) => {
+      keepHeaders(ctx.res, verdict.headers);
+      throw error;
+    });
+  }
   ctx.status = verdict.status;
   ctx.body = verdict.body;
   return undefined;
 }
 
-/** Koa answers an error without the headers of the response, except for those that the error carries. */
-function fail(error: unknown, headers: Readonly<Record<string, string>>): never {
-  if (typeof error === 'object' && error !== null) {
-    Reflect.set(error, 'headers', { ...headers, ...(error as { headers?: object }).headers });
-  }
-  throw error;
+/** Koa removes every header before it answers an error. Ours stay, on this response. */
+function keepHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  const kept = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
+  const { removeHeader } = res;
+  res.removeHeader = (name) => {
+    if (!kept.has(name.toLowerCase())) removeHeader.call(res, name);
+  };
 }

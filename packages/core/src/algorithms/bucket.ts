@@ -45,9 +45,13 @@ export function bucket(delays: boolean): Algorithm<BucketState> {
       };
     },
 
-    giveBack(policy, state, units, _at, now) {
-      const debt = debtAt(policy, state, now) - Math.min(units, policy.capacity) * policy.unit;
-      return debt > 0 ? { debt, time: lastTick(state, policy.tick, now), unit: policy.unit } : undefined;
+    giveBack(policy, state, units, at, now) {
+      const { capacity, tick, unit, rate } = policy;
+      // What has refilled since the grant is there already: given back again, it would be there twice.
+      const refilled = at === undefined ? 0 : ceilDiv(Math.max(0, now - at), tick) * rate;
+      const given = Math.max(0, Math.min(units, capacity) * unit - refilled);
+      const debt = debtAt(policy, state, now) - given;
+      return debt > 0 ? { debt, time: lastTick(state, tick, now), unit } : undefined;
     },
 
     cells,

@@ -53,17 +53,35 @@ export const slidingWindowLog: Algorithm<SlidingWindowLogState> = {
     const from = firstAfter(state.times, now - policy.window, state.head, state.tail);
     // Without the instant of the grant, the oldest units: they leave first, so that never too much room is made.
     let left = units;
-    let kept: SlidingWindowLogState | undefined;
-    for (let i = from; i < state.tail; i++) {
-      const time = state.times[i]!;
-      const granted = state.totals[i]! - unitsBefore(state, i);
+    const kept = rebuilt(state, from, (granted, time) => {
       const given = at === undefined || time === at ? Math.min(left, granted) : 0;
       left -= given;
-      if (granted > given) kept = append(kept, 0, time, granted - given);
-    }
-    return left === units ? (kept ? state : undefined) : kept;
+      return granted - given;
+    });
+    return left === units && kept !== undefined ? state : kept;
   },
 };
+
+/** What `keep` leaves of each grant from `head` on, in arrays of their own; nothing, where nothing is left. */
+function rebuilt(
+  state: SlidingWindowLogState,
+  head: number,
+  keep: (units: number, time: number) => number,
+): SlidingWindowLogState | undefined {
+  const times: number[] = [];
+  const totals: number[] = [];
+  let total = 0;
+  let before = unitsBefore(state, head);
+  for (let i = head; i < state.tail; i++) {
+    const units = keep(state.totals[i]! - before, state.times[i]!);
+    before = state.totals[i]!;
+    if (units <= 0) continue;
+    total += units;
+    times.push(state.times[i]!);
+    totals.push(total);
+  }
+  return total > 0 ? { times, totals, head: 0, tail: times.length } : undefined;
+}
 
 function unitsBefore(state: SlidingWindowLogState, index: number): number {
   return index > 0 ? state.totals[index - 1]! : 0;
@@ -113,15 +131,13 @@ function keepNewest(
   head: number,
   units: number,
 ): SlidingWindowLogState | undefined {
-  let kept: SlidingWindowLogState | undefined;
-  if (state === undefined) return kept;
+  if (state === undefined || head === state.tail) return undefined;
   let excess = state.totals[state.tail - 1]! - unitsBefore(state, head) - units;
-  for (let i = head; i < state.tail; i++) {
-    const granted = state.totals[i]! - unitsBefore(state, i);
-    if (granted > excess) kept = append(kept, 0, state.times[i]!, granted - Math.max(0, excess));
-    excess -= granted;
-  }
-  return kept;
+  return rebuilt(state, head, (granted) => {
+    const gone = Math.min(granted, Math.max(0, excess));
+    excess -= gone;
+    return granted - gone;
+  });
 }
 
 /** Index of the first of the ascending `values[from…to)` that is greater than `bound`, else `to`. */

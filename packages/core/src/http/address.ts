@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { SluiceError } from '../errors.js';
 
 /** A Neighbourhood is what one address is counted as, and the wider network it must not escape. */
 export interface Neighbourhood {
@@ -27,10 +28,18 @@ export function neighbourhood(address: string, prefix: number): Neighbourhood {
 
 /**
  * The key of the client at an address, for `key` functions that count by address: all spellings of it are one, and so
- * are the IPv6 addresses that share their first `ipv6Prefix` bits.
+ * are the IPv6 addresses that share their first `ipv6Prefix` bits. Without a `key`, the networks of a /48 have a ceiling
+ * too, which a key alone cannot bring along.
+ * @throws SluiceError `NO_IDENTITY` where there is no address.
  */
 export function ipKey(address: string | undefined, ipv6Prefix = 64): string {
-  return `ip:${neighbourhood(address ?? '', ipv6Prefix).group}`;
+  if (address) return `ip:${neighbourhood(address, ipv6Prefix).group}`;
+  throw new SluiceError('NO_IDENTITY', 'ipKey needs an address. Connections of a Unix socket have none.');
+}
+
+/** Whether an address is one of the open internet's: not a private, local or reserved one. */
+export function isPublic(address: string): boolean {
+  return parse(address)?.range() === 'unicast';
 }
 
 function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {

@@ -1,7 +1,7 @@
 import { checkKey } from '../charge.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
-import { type Neighbourhood, neighbourhood } from './address.js';
+import { isPublic, type Neighbourhood, neighbourhood } from './address.js';
 import { Memo } from './memo.js';
 import type { Reader } from './reader.js';
 
@@ -69,11 +69,18 @@ export class Identifier<R> {
   identify(request: R): Identity {
     const apiKey = this.#apiKey(request);
     if (apiKey !== undefined) {
-      const ceilings = this.ceiling === false ? none : this.#address(request).all;
-      return { key: this.#apiKeys.get(apiKey), ceilings };
+      return { key: this.#apiKeys.get(apiKey), ceilings: this.#behindApiKey(request) };
     }
     const user = this.#user(request);
     return user === undefined ? this.#address(request).own : this.#users.get(user);
+  }
+
+  /** Whoever sends a key that nobody has verified could send another with each request. */
+  #behindApiKey(request: R): readonly string[] {
+    if (this.ceiling === false) return none;
+    const addresses = this.#address(request).all;
+    const user = this.#user(request);
+    return user === undefined ? addresses : [...addresses, this.#users.get(user).key];
   }
 
   /** The identity that a `key` function names. Of several parts, no two lists are taken for one another. */
@@ -118,7 +125,7 @@ export class Identifier<R> {
     throw new SluiceError(
       'NO_IDENTITY',
       'The request has no address to count it by. Behind a Unix socket, let the framework trust the header of its ' +
-        "proxy, or name clients by the 'key' option.",
+        "proxy, name clients by the 'key' option, or, where all have API keys, set identity: { ceiling: false }.",
     );
   }
 
@@ -129,10 +136,12 @@ export class Identifier<R> {
       this.#warned = true;
       reader.warn(
         'The application trusts every X-Forwarded-For header, so that a client could name its own address and be a ' +
-          `new client with each request. The address added by the nearest proxy is used instead. ${reader.proxies.remedy}`,
+          `new client with each request. The address added by the nearest proxy is used instead, if that proxy has a private address. ${reader.proxies.remedy}`,
       );
     }
-    return nearest(reader.proxies.forwarded(request)) ?? reader.proxies.peer(request);
+    // A peer from the open internet is no proxy of this application's, and its header is its own to write.
+    const peer = reader.proxies.peer(request);
+    return peer !== undefined && isPublic(peer) ? peer : (nearest(reader.proxies.forwarded(request)) ?? peer);
   }
 }
 

@@ -3,6 +3,9 @@ import { combine, type Decision, type DecisionSource } from '../decision.js';
 import { isPromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
 
+/** Why units are given back: the request was refused, its client left while it was held, or its response is through. */
+export type Occasion = 'refused' | 'left' | 'finished';
+
 /** An Entry is what one limiter has taken for one request. */
 export class Entry {
   readonly #store: Store;
@@ -18,12 +21,16 @@ export class Entry {
   }
 
   /** Gives everything back, once; except what counts refused requests too, where the request was refused. */
-  giveBack(refused: boolean): void {
+  giveBack(occasion: Occasion): void {
     if (this.#given) return;
     this.#given = true;
     const refunds: Refund[] = [];
     for (const charge of this.#charges) {
-      if (!refused || !charge.policy.countRefused) refunds.push({ ...charge, at: this.#at });
+      const { policy } = charge;
+      if (occasion === 'refused' && policy.countRefused) continue;
+      // The drain has not reached who is held: none of his units has drained since.
+      const at = occasion === 'left' && policy.algorithm === 'leaky-bucket' ? undefined : this.#at;
+      refunds.push({ ...charge, at });
     }
     // Should a store fail to take them back, the units are lost, which grants nobody too much.
     try {
@@ -74,8 +81,8 @@ export class Ledger implements Decision {
   }
 
   /** Gives back what all limiters up to this one have taken. */
-  static giveBack(ledger: Ledger | undefined, refused: boolean): void {
-    for (let one = ledger; one !== undefined; one = one.#earlier) one.#entry?.giveBack(refused);
+  static giveBack(ledger: Ledger | undefined, occasion: Occasion): void {
+    for (let one = ledger; one !== undefined; one = one.#earlier) one.#entry?.giveBack(occasion);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { AlgorithmName } from '../algorithms/index.js';
+import { checkCost } from '../charge.js';
 import type { Clock } from '../clock.js';
 import type { Decision, DecisionEvent } from '../decision.js';
 import { type Duration, parseDuration } from '../duration.js';
@@ -59,7 +60,7 @@ export interface RateLimitOptions<R> {
   store?: Store;
   /** Times the holding of requests, and the default store. @default systemClock */
   clock?: Clock;
-  /** Observes every decision. Must be quick and must not throw. */
+  /** Observes every decision, and should be quick. If it throws, the request fails and its units stay taken. */
   onDecision?: (event: DecisionEvent<R>) => void;
 }
 
@@ -85,10 +86,28 @@ export const optionNames = [
 
 /** @throws SluiceError for a name that does not exist or a value of the wrong type. */
 export function checkOptions<R>(options: RateLimitOptions<R>): void {
-  checkNames(options, optionNames, 'rateLimit');
+  checkNames(
+    options,
+    optionNames,
+    'rateLimit',
+    "rateLimit({ limit: 100, window: '1m' }), called where it is used: app.use(rateLimit())",
+  );
+  for (const name of ['limit', 'window', 'limits', 'store'] as const) {
+    if (!Object.hasOwn(options, name) || options[name] !== undefined) continue;
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rateLimit: '${name}' is undefined. Give it a value, or leave it out for the default.`,
+    );
+  }
   for (const name of ['key', 'skip', 'onLimited', 'onDecision']) checkType(options, name, 'function', 'rateLimit');
   checkType(options, 'name', 'string', 'rateLimit');
   for (const name of ['shape', 'skipSuccessful', 'skipFailed']) checkType(options, name, 'boolean', 'rateLimit');
+  if (options.skipSuccessful && options.skipFailed) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      "rateLimit: 'skipSuccessful' and 'skipFailed' together would give back every request's units. Choose one.",
+    );
+  }
 }
 
 /** The policies that the options describe. */
@@ -120,10 +139,9 @@ export function policiesOf<R>(options: RateLimitOptions<R>): readonly CompiledPo
  */
 export function ceilingsOf(policies: readonly CompiledPolicy[], factor: number): readonly CompiledPolicy[] {
   const most = (units: number) => Math.min(units * factor, 1_000_000_000);
-  return policies.map(({ name, algorithm, limit, capacity, anchor, countRefused, windowMs }) => {
+  return policies.map(({ id, name, algorithm, limit, capacity, anchor, countRefused, windowMs }) => {
     const bucket = algorithm === 'token-bucket' || algorithm === 'leaky-bucket';
     const ceiling: Policy = {
-      name: `${name.slice(0, 56)}-ceiling`,
       algorithm: bucket ? 'token-bucket' : algorithm,
       limit: most(limit),
       window: windowMs,
@@ -131,8 +149,21 @@ export function ceilingsOf(policies: readonly CompiledPolicy[], factor: number):
     };
     if (bucket && limit > 0) ceiling.burst = most(capacity);
     if (algorithm === 'fixed-window') ceiling.anchor = anchor;
-    return compilePolicies([ceiling], 'identity.ceiling')[0]!;
+    // An id that no policy of a user's can have.
+    return { ...compilePolicies([ceiling], 'identity.ceiling')[0]!, id: `${id}~ceiling`, name: `${name}-ceiling` };
   });
+}
+
+/** @throws SluiceError `INVALID_COST` for a cost of every request that no request could ever pay. */
+export function checkFixedCost(cost: number, policies: readonly CompiledPolicy[]): void {
+  checkCost(cost);
+  const tooSmall = policies.find(({ capacity, limit }) => limit > 0 && cost > capacity);
+  if (tooSmall === undefined) return;
+  throw new SluiceError(
+    'INVALID_COST',
+    `rateLimit: with a 'cost' of ${cost} no request could ever pass, since policy '${tooSmall.name}' holds at most ` +
+      `${tooSmall.capacity} units at once. Lower the cost, or raise the limit or the burst.`,
+  );
 }
 
 /** Milliseconds for which a request may be held. */

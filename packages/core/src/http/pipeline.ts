@@ -1,4 +1,5 @@
 import { type Charge, checkCost } from '../charge.js';
+import { claim } from '../claims.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import { combine, type Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
@@ -9,7 +10,7 @@ import { checkStore, type Store } from '../store.js';
 import { exposeHeaders, type HeaderFields, type HeaderWriter, headerWriter, retryAfterSeconds } from './headers.js';
 import { Identifier, type Identity } from './identity.js';
 import { Entry, Ledger } from './ledger.js';
-import { ceilingsOf, checkOptions, maxDelayOf, policiesOf, type RateLimitOptions } from './options.js';
+import { ceilingsOf, checkFixedCost, checkOptions, maxDelayOf, policiesOf, type RateLimitOptions } from './options.js';
 import type { HeaderSource, Reader, ResponseLike } from './reader.js';
 import { customised, type LimitedResponse, type Refusal, RefusalWriter } from './refusal.js';
 
@@ -62,10 +63,12 @@ export class Pipeline<R> {
     this.#clock = checkClock(options.clock === undefined ? systemClock : options.clock, 'rateLimit');
     this.#store = options.store === undefined ? new MemoryStore({ clock: this.#clock }) : options.store;
     checkStore(this.#store, 'rateLimit');
-    this.#maxDelay = options.shape === false ? Number.POSITIVE_INFINITY : maxDelayOf(options);
+    const maxDelay = maxDelayOf(options);
+    this.#maxDelay = options.shape === false ? Number.POSITIVE_INFINITY : maxDelay;
     this.#writeHeaders = headerWriter(options.headers ?? 'legacy');
     this.#refusals = new RefusalWriter([...this.#policies, ...this.#ceilings]);
-    if (typeof options.cost !== 'function' && options.cost !== undefined) checkCost(options.cost);
+    if (options.cost !== undefined && typeof options.cost !== 'function') checkFixedCost(options.cost, this.#policies);
+    claim(this.#store, [...this.#policies, ...this.#ceilings], 'rateLimit');
   }
 
   /**
@@ -119,33 +122,40 @@ export class Pipeline<R> {
 
   #conclude(exchange: Exchange<R>, charges: readonly Charge[], granted: Decision): MaybePromise<Verdict> {
     const { request, response } = exchange;
-    const { onDecision, shape, skipSuccessful, skipFailed } = this.#options;
+    const { onDecision, skipSuccessful, skipFailed } = this.#options;
     let decision = granted;
     let entry: Entry | undefined;
 
     if (granted.allowed) {
       entry = new Entry(this.#store, charges, granted.at);
       if (granted.delay > this.#maxDelay) {
-        entry.giveBack(true);
+        entry.giveBack('refused');
         decision = combine((granted.policies ?? [granted]).map((one) => this.#impatient(one)));
       } else if (skipSuccessful || skipFailed) {
         this.#settleWhenFinished(response, entry);
       }
     }
 
-    onDecision?.({ decision, key: charges[0]!.key, cost: charges[0]!.cost, request });
-    const earlier = Ledger.from(this.#reader.earlier(request));
+    const told: unknown = onDecision?.({ decision, key: charges[0]!.key, cost: charges[0]!.cost, request });
+    // An observer should not be asynchronous; if it is all the same, its rejection must not end the process.
+    if (isPromise(told)) return told.then(() => this.#answer(exchange, decision, entry));
+    return this.#answer(exchange, decision, entry);
+  }
+
+  #answer(exchange: Exchange<R>, decision: Decision, entry: Entry | undefined): MaybePromise<Verdict> {
+    const earlier = Ledger.from(this.#reader.earlier(exchange.request));
     const ledger = new Ledger(earlier, decision, entry);
     if (!decision.allowed) return this.#refuse(exchange, ledger, decision);
-    if (decision.delay === 0 || shape === false) return this.#pass(exchange, ledger);
+    if (decision.delay === 0 || this.#options.shape === false) return this.#pass(exchange, ledger);
     return this.#hold(exchange, ledger, decision.delay);
   }
 
-  /** A response that the client did not wait for is never finished: that client has paid. */
+  /** A client that did not wait for the response has paid. Over HTTP/2, such a response is "finished" all the same. */
   #settleWhenFinished(response: ResponseLike, entry: Entry): void {
     const { skipSuccessful, skipFailed } = this.#options;
     response.once('finish', () => {
-      if (response.statusCode < 400 ? skipSuccessful : skipFailed) entry.giveBack(false);
+      if (!response.writableEnded || response.stream?.aborted) return;
+      if (response.statusCode < 400 ? skipSuccessful : skipFailed) entry.giveBack('finished');
     });
   }
 
@@ -176,7 +186,7 @@ export class Pipeline<R> {
     return new Promise((resolve) => {
       const leave = () => {
         cancel();
-        Ledger.giveBack(ledger, false);
+        Ledger.giveBack(ledger, 'left');
         resolve(gone);
       };
       const cancel = this.#clock.after(delay, () => {
@@ -190,7 +200,7 @@ export class Pipeline<R> {
 
   #refuse(exchange: Exchange<R>, decision: Ledger, own: Decision): MaybePromise<Verdict> {
     const { request } = exchange;
-    Ledger.giveBack(decision, true);
+    Ledger.giveBack(decision, 'refused');
     const headers: HeaderFields = {};
     this.#writeHeaders?.(headers, decision);
     const seconds = retryAfterSeconds(own);

@@ -34,6 +34,10 @@ export interface ProxyTrust<R> {
 export interface ResponseLike {
   readonly statusCode: number;
   readonly destroyed: boolean;
+  /** Whether the handler has ended the response. */
+  readonly writableEnded: boolean;
+  /** Of HTTP/2: whether the client has reset the stream. */
+  readonly stream?: { readonly aborted?: boolean };
   once(event: 'close' | 'finish', listener: () => void): unknown;
   removeListener(event: 'close' | 'finish', listener: () => void): unknown;
 }

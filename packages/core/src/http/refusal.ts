@@ -109,9 +109,9 @@ export function customised(refusal: Refusal, response: LimitedResponse | undefin
     const present = Object.keys(headers).find((other) => other.toLowerCase() === name.toLowerCase());
     headers[present ?? name] = value;
   }
-  return {
-    status,
-    headers,
-    body: body === undefined ? refusal.body : typeof body === 'string' ? body : JSON.stringify(body),
-  };
+  const text = body === undefined ? refusal.body : typeof body === 'string' ? body : JSON.stringify(body);
+  if (typeof text !== 'string') {
+    throw new SluiceError('INVALID_OPTION', `onLimited: the body ${show(body)} has no JSON text.`);
+  }
+  return { status, headers, body: text };
 }

@@ -1,5 +1,6 @@
 import type { AlgorithmName } from '../algorithms/index.js';
 import { checkCost, checkKey, type Refund } from '../charge.js';
+import { claim } from '../claims.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import { combine, type Decision, type DecisionEvent } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
@@ -19,7 +20,7 @@ export interface LimiterOptions {
   store?: Store;
   /** Times the waits of `acquire`, and the default store. @default systemClock */
   clock?: Clock;
-  /** Observes every decision. Must be quick and must not throw. */
+  /** Observes every decision, and should be quick. If it throws, the request fails and its units stay taken. */
   onDecision?: (event: DecisionEvent) => void;
 }
 
@@ -71,25 +72,42 @@ class StoreLimiter implements SyncLimiter {
   readonly #ownsStore: boolean;
   readonly #onDecision: ((event: DecisionEvent) => void) | undefined;
   readonly #waiting: WaitingRoom;
+  readonly #unclaim: () => void;
   #closed = false;
 
   constructor(options: LimiterOptions) {
-    checkNames(options, known, 'createLimiter');
+    checkNames(options, known, 'createLimiter', "createLimiter({ policies: '100/1m' })");
     const { policies, algorithm, clock = systemClock, store } = options;
     if (algorithm !== undefined) checkAlgorithm(algorithm, 'createLimiter');
     checkType(options, 'onDecision', 'function', 'createLimiter');
     checkClock(clock, 'createLimiter');
     if (store !== undefined) checkStore(store, 'createLimiter');
+    if (policies === undefined) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        "createLimiter needs policies, like createLimiter({ policies: '100/1m' }).",
+      );
+    }
     this.#policies = compilePolicies(Array.isArray(policies) ? policies : [policies], 'policies', { algorithm });
     this.#store = store ?? new MemoryStore({ clock });
     this.#ownsStore = store === undefined;
+    this.#unclaim = claim(this.#store, this.#policies, 'createLimiter');
     this.#onDecision = options.onDecision;
     this.#waiting = new WaitingRoom({
       policies: this.#policies,
       clock,
       consume: (key, cost) => this.#consume(key, cost),
       peek: (key, cost) => this.#peek(key, cost),
-      release: (key, cost, at) => this.#store.release(this.#charges(key, cost, at)),
+      // Nothing has drained of the units of a waiter who is still held.
+      release: (key, cost, at) =>
+        this.#store.release(
+          this.#policies.map((policy) => ({
+            policy,
+            key,
+            cost,
+            at: policy.algorithm === 'leaky-bucket' ? undefined : at,
+          })),
+        ),
     });
   }
 
@@ -101,7 +119,10 @@ class StoreLimiter implements SyncLimiter {
     if (!isSyncStore(this.#store)) {
       throw new SluiceError('ASYNC_STORE', 'consumeSync needs a store that answers at once; use consume instead.');
     }
-    return this.#consume(key, cost) as Decision;
+    const decision = this.#consume(key, cost);
+    if (!isPromise(decision)) return decision;
+    decision.then(undefined, () => {});
+    throw new SluiceError('INVALID_OPTION', "consumeSync cannot wait for an asynchronous 'onDecision'.");
   }
 
   async peek(key: string, cost = 1): Promise<Decision> {
@@ -135,6 +156,7 @@ class StoreLimiter implements SyncLimiter {
   }
 
   async close(): Promise<void> {
+    if (!this.#closed) this.#unclaim();
     this.#closed = true;
     this.#waiting.close();
     if (this.#ownsStore) await this.#store.close?.();
@@ -147,9 +169,9 @@ class StoreLimiter implements SyncLimiter {
     return this.#tell(combine(answer), key, cost);
   }
 
-  #tell(decision: Decision, key: string, cost: number): Decision {
-    this.#onDecision?.({ decision, key, cost });
-    return decision;
+  #tell(decision: Decision, key: string, cost: number): MaybePromise<Decision> {
+    const told: unknown = this.#onDecision?.({ decision, key, cost });
+    return isPromise(told) ? told.then(() => decision) : decision;
   }
 
   #peek(key: string, cost: number): MaybePromise<Decision> {

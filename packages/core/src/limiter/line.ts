@@ -12,6 +12,13 @@ export interface LineEvents {
   unitsReturned(): void;
 }
 
+/** One who has units, and is held until `due`. */
+interface Held {
+  readonly waiter: Waiter;
+  readonly decision: Decision;
+  due: number;
+}
+
 /** A Line serves those who wait for one key, in order of arrival. */
 export class Line {
   readonly #source: Source;
@@ -19,8 +26,10 @@ export class Line {
   readonly #events: LineEvents;
   /** Those who have no units yet. */
   readonly #waiters = new Set<Waiter>();
-  /** Those who have their units, and are held until the drain of a leaky bucket reaches them. */
-  readonly #held = new Map<Waiter, Decision>();
+  /** Those who have their units, and are held until the drain of a leaky bucket reaches them: the first one first. */
+  readonly #held: Held[] = [];
+  #cancelDrain: (() => void) | undefined;
+  #closed = false;
   /** The one who is being served. */
   #front: Waiter | undefined;
   /** Ends the pause before the next attempt. */
@@ -43,6 +52,13 @@ export class Line {
     waiter.onDeadline = () => this.#onDeadline(waiter);
     if (this.#waiters.size > 1 && waiter.maxWait !== Number.POSITIVE_INFINITY) this.#turnAwayIfHopeless(waiter);
     if (this.#front === undefined) void this.#serve();
+  }
+
+  /** Nobody is served any more: who is held goes together, and nobody moves up. */
+  close(): void {
+    this.#closed = true;
+    this.#held.length = 0;
+    this.#cancelDrain?.();
   }
 
   look(): void {
@@ -94,27 +110,42 @@ export class Line {
   }
 
   #hold(waiter: Waiter, decision: Decision): void {
-    let due = this.#source.clock.now() + Math.round(decision.delay * 1_000);
-    for (const ahead of this.#held.keys()) due = Math.max(due, ahead.due);
-    this.#held.set(waiter, decision);
-    waiter.onResolve = () => {
-      this.#held.delete(waiter);
-      this.#leaveIfEmpty();
-    };
-    waiter.hold(due, decision);
+    const due = this.#source.clock.now() + Math.round(decision.delay * 1_000);
+    waiter.cancelDeadline();
+    this.#held.push({ waiter, decision, due: Math.max(due, this.#held.at(-1)?.due ?? 0) });
+    if (this.#held.length === 1) this.#awaitDrain();
+  }
+
+  /** One timer for all who are held: for the one whom the drain reaches first. */
+  #awaitDrain(): void {
+    this.#cancelDrain?.();
+    this.#cancelDrain = undefined;
+    const first = this.#held[0];
+    if (first === undefined || this.#closed) return;
+    const left = Math.max(0, first.due - this.#source.clock.now());
+    this.#cancelDrain = this.#source.clock.after(left / 1_000, () => this.#drain());
+  }
+
+  #drain(): void {
+    const now = this.#source.clock.now();
+    while (this.#held.length > 0 && this.#held[0]!.due <= now) {
+      const { waiter, decision } = this.#held.shift()!;
+      waiter.resolve(decision);
+    }
+    this.#awaitDrain();
+    this.#leaveIfEmpty();
   }
 
   /** Lets those who are held behind a waiter that leaves go sooner by its share of the drain, so that none overtakes. */
   #closeGap(leaving: Waiter): void {
-    if (!this.#held.has(leaving)) return;
+    if (this.#closed) return;
+    const place = this.#held.findIndex(({ waiter }) => waiter === leaving);
+    if (place < 0) return;
+    this.#held.splice(place, 1);
     const drains = this.#source.policies.filter(({ algorithm }) => algorithm === 'leaky-bucket');
     const gap = Math.min(...drains.map(({ window, limit }) => Math.floor((leaving.cost * window) / limit)));
-    let behind = false;
-    for (const [waiter, decision] of [...this.#held]) {
-      if (behind) waiter.hold(waiter.due - gap, decision);
-      behind ||= waiter === leaving;
-    }
-    this.#held.delete(leaving);
+    for (let i = place; i < this.#held.length; i++) this.#held[i]!.due -= gap;
+    if (place === 0) this.#awaitDrain();
   }
 
   #giveBack(waiter: Waiter, decision: Decision): void {
@@ -175,6 +206,6 @@ export class Line {
   }
 
   #leaveIfEmpty(): void {
-    if (this.#front === undefined && this.#waiters.size === 0 && this.#held.size === 0) this.#events.empty();
+    if (this.#front === undefined && this.#waiters.size === 0 && this.#held.length === 0) this.#events.empty();
   }
 }

@@ -17,11 +17,8 @@ export class Waiter {
   settled = false;
   /** What follows a rejection: the place in line is left, or units taken are given back. */
   onReject: () => void = () => {};
-  onResolve: () => void = () => {};
   /** What follows when `maxWait` is over. */
   onDeadline: () => void = () => this.rejectHopeless();
-  /** The instant at which a waiter that is held goes. */
-  due = 0;
   readonly #clock: Clock;
   readonly #entered: number;
   readonly #deadline: number;
@@ -51,18 +48,13 @@ export class Waiter {
     return this.#clock.now() >= this.#deadline;
   }
 
-  /** Resolves at the instant `due`, which may be moved by another call. */
-  hold(due: number, decision: Decision): void {
-    this.due = due;
+  /** The units are there: from now on only the drain is waited for. */
+  cancelDeadline(): void {
     this.#cancelTimer?.();
-    const left = due - this.#clock.now();
-    if (left > 0) this.#cancelTimer = this.#clock.after(left / 1_000, () => this.resolve(decision));
-    else this.resolve(decision);
   }
 
   resolve(decision: Decision): void {
     if (!this.#settle()) return;
-    this.onResolve();
     this.#outcome.resolve(decision);
   }
 

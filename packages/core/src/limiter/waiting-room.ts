@@ -42,6 +42,11 @@ export class WaitingRoom {
     this.#source = source;
   }
 
+  /** How many keys are waited for. */
+  get lines(): number {
+    return this.#lines.size;
+  }
+
   enter(key: string, cost: number, maxWait: number, signal: AbortSignalLike | undefined): Promise<Decision> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -72,6 +77,7 @@ export class WaitingRoom {
 
   close(): void {
     const closed = new SluiceError('CLOSED', 'The limiter was closed while this call waited for units.');
+    for (const line of this.#lines.values()) line.close();
     for (const waiter of [...this.#waiters]) waiter.reject(closed);
   }
 

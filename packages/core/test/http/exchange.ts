@@ -25,6 +25,7 @@ export function passing(options?: RateLimitOptions<FakeRequest> | PolicyText) {
     const response = {
       statusCode: 200,
       destroyed: false,
+      writableEnded: false,
       once: () => {},
       removeListener: () => {},
       getHeader: () => undefined,

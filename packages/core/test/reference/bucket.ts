@@ -27,9 +27,11 @@ export const tokenBucket: Reference<Owed> = {
     return { parts: least(parts + cost * terms.window, terms.capacity * terms.window), since };
   },
 
-  giveBack(terms, state, units, _at, now) {
+  giveBack(terms, state, units, at, now) {
     const { parts, since } = owed(terms, state, now);
-    return { parts: most(0n, parts - units * terms.window), since };
+    const ticks = at === undefined ? 0n : (most(0n, now - at) + terms.tick - 1n) / terms.tick;
+    const given = most(0n, units * terms.window - ticks * terms.tick * terms.limit);
+    return { parts: most(0n, parts - given), since };
   },
 
   broughtBack(_terms, { parts, since }, now) {

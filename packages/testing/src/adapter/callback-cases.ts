@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { RateLimitOptions } from '@sluice/core';
 import { type Define, remaining } from './scene.js';
 
-const callbacks = ['skip', 'key', 'cost', 'onLimited'] as const;
+const callbacks = ['skip', 'key', 'cost', 'onLimited', 'onDecision'] as const;
 
 /** What the user's own functions may do, and what happens when they fail. */
 export function callbackCases<R>(define: Define<R>): void {
@@ -39,6 +39,15 @@ export function callbackCases<R>(define: Define<R>): void {
     const app = await start({ login: { limit: 1, key: () => fail(broken) } });
     assert.equal((await app.login()).status, 500);
     assert.deepEqual(app.errors, [broken]);
+  });
+
+  define('takes a body of onLimited that has no JSON text to the error handling, once', async ({ start }) => {
+    const answer = { body: () => 'a function' };
+    for (const onLimited of [() => answer, async () => answer]) {
+      const app = await start({ limiters: [{ limit: 0, onLimited }] });
+      assert.equal((await app.get()).status, 500);
+      assert.deepEqual(codes(app.errors), ['INVALID_OPTION']);
+    }
   });
 
   define('takes the error of a store to the error handling, once', async ({ start }) => {

@@ -55,7 +55,7 @@ export function headerCases<R>(define: Define<R>): void {
   define('sends no Retry-After to a request that can never pass', async ({ start }) => {
     const app = await start({
       limiters: [
-        { limit: 2, window: '1h', cost: 3 },
+        { limit: 2, window: '1h', cost: () => 3 },
         { limit: 5, window: '1h' },
       ],
     });

@@ -154,6 +154,19 @@ export function limitCases<R>(define: Define<R>): void {
     assert.equal(decision.remaining, 2);
   });
 
+  define('lets no spelling of a limited route reach its handler more often than the limit', async ({ start }) => {
+    let handled = 0;
+    const handle = async () => ({ status: 200, body: String(++handled) });
+    const app = await start({ login: { limit: 2, window: '1h', algorithm: 'fixed-window' }, handle });
+    const spellings = ['/login', '/login?x', '/LOGIN', '/Login/', '/login/', '//login', '/login//', '/%6cogin'];
+    spellings.push('/x/../login', '/./login', '/login;x', '/login/.', '/login%2f', '/login#x', 'http://other/login');
+    for (const path of spellings) {
+      const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+      assert.match(await app.raw(head), /^HTTP\/1\.1 (?:200|400|404|405|429) /, path);
+    }
+    assert.equal(handled, 2);
+  });
+
   define('shows every decision to onDecision, with the request', async ({ start, header }) => {
     const events: DecisionEvent<R>[] = [];
     const app = await start({ limiters: [{ limit: 1, window: '1h', onDecision: (event) => void events.push(event) }] });
