@@ -55,6 +55,7 @@ describe('the examples', () => {
     const url = /http:\/\/[^/]+/.exec(program?.output ?? '')?.[0];
     const statuses = await Promise.all([1, 2, 3].map(async () => (await fetch(`${url}/export?pages=20`)).status));
     expect(statuses.sort()).toEqual([200, 429, 429]);
+    expect((await fetch(`${url}/export?pages=abc`)).status).toBe(200);
   });
 
   it('worker-pacing lets jobs go in order, and rejects those that would wait too long', async () => {

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { ipKey, rateLimit } from '@sluice/express';
+import { rateLimit } from '@sluice/express';
 import express from 'express';
 
 const app = express();
@@ -12,17 +12,20 @@ const guesses = rateLimit({
   limit: 3,
   window: '1m',
   algorithm: 'sliding-window-log',
-  key: (req) => ipKey(req.ip),
+  identity: { apiKeyHeader: false },
   skipSuccessful: true,
 });
 app.post('/login', guesses, (req, res) => {
   res.status(req.query.password === 'open sesame' ? 200 : 401).end();
 });
 
+// What a client sends becomes a whole number from 1 to 50.
+const pagesOf = (text: unknown) => Math.min(50, Math.max(1, Math.trunc(Number(text)) || 1));
+
 // Dear work: a request takes as many units as it asks for pages.
-const pages = rateLimit({ limit: 50, window: '1h', cost: (req) => Math.min(50, Number(req.query.pages ?? 1)) });
+const pages = rateLimit({ limit: 50, window: '1h', cost: (req) => pagesOf(req.query.pages) });
 app.get('/export', pages, (req, res) => {
-  res.json({ pages: req.query.pages ?? 1, remaining: req.rateLimit?.remaining });
+  res.json({ pages: pagesOf(req.query.pages), remaining: req.rateLimit?.remaining });
 });
 
 const server = app.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { SluiceError } from '@sluice/core';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { ClientKind } from './access-log.js';
@@ -68,7 +68,7 @@ async function replay(file: string | undefined, flags: Flags): Promise<void> {
   const name = file === undefined || file === '-' ? 'standard input' : basename(file);
   const progress = progressOn(process.stderr);
   try {
-    const log = await readLog(file ?? '-', { by: flags.by, onProgress: (read, of) => progress.reading(read, of) });
+    const log = await readLog(located(file), { by: flags.by, onProgress: (read, of) => progress.reading(read, of) });
     const requests = log.times.length;
     const playbacks = trials.map((trial, i) =>
       play(log, trial, (played) => progress.playing(i * requests + played, trials.length * requests)),
@@ -79,6 +79,11 @@ async function replay(file: string | undefined, flags: Flags): Promise<void> {
   } finally {
     progress.stop();
   }
+}
+
+/** Where the file is: a package manager that runs this command may have changed the folder. */
+function located(file = '-'): string {
+  return file === '-' ? file : resolve(process.env.INIT_CWD ?? '.', file);
 }
 
 /** Says what went wrong, in one line, and tells the exit code. */
