@@ -34,3 +34,37 @@ test('over HTTP/2, a client that resets its stream after the handler began has p
     await app.close();
   }
 });
+
+test('over HTTP/2, a client that resets its stream in the middle of the body has paid', async () => {
+  const app = Fastify({ http2: true });
+  await app.register(rateLimit, { limit: 2, window: '1h', skipSuccessful: true, clock: new ManualClock() });
+  const closed: Promise<void>[] = [];
+  app.get('/', async (_request, reply) => {
+    closed.push(new Promise((resolve) => reply.raw.once('close', () => resolve())));
+    // More than a client takes unless it reads.
+    return Buffer.alloc(1_000_000);
+  });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const client = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`);
+  const begin = async () => {
+    const stream = client.request({ ':path': '/' });
+    stream.on('error', () => {});
+    const status = await new Promise((resolve) => stream.once('response', (headers) => resolve(headers[':status'])));
+    return { stream, status };
+  };
+  try {
+    const whole = await begin();
+    whole.stream.resume();
+    await closed[0];
+    for (const i of [1, 2]) {
+      const { stream, status } = await begin();
+      expect(status).toBe(200);
+      stream.close(8);
+      await closed[i];
+    }
+    expect((await begin()).status).toBe(429);
+  } finally {
+    client.destroy();
+    await app.close();
+  }
+});

@@ -1,3 +1,4 @@
+import { MemoryStore } from '@sluice/core';
 import { ManualClock } from '@sluice/testing';
 import { type FastifyInstance, fastify } from 'fastify';
 import { expect, test } from 'vitest';
@@ -113,4 +114,26 @@ test('a server that trusts some hops only is asked for its own idea of the addre
   expect(await ask('1.1.1.1, 192.0.2.1, 10.0.0.1')).toBe(200);
   expect(await ask('2.2.2.2, 192.0.2.1, 10.0.0.2')).toBe(429);
   expect(await ask('1.1.1.1, 192.0.2.2, 10.0.0.1')).toBe(200);
+});
+
+test('a store that the registration made is closed with the app, and one that was given is not', async () => {
+  const clock = new ManualClock();
+  const app = fastify();
+  app.register(rateLimit, { limit: 1, window: '1h', clock });
+  app.get('/', done);
+  app.get('/own', { config: { rateLimit: { limit: 1, window: '1h' } } }, done);
+  expect(await statuses(app, '/own')).toEqual([200]);
+  expect(clock.pending).toBeGreaterThan(0);
+  await app.close();
+  expect(clock.pending).toBe(0);
+
+  const store = new MemoryStore({ clock });
+  const other = fastify();
+  other.register(rateLimit, { limit: 1, window: '1h', store });
+  other.get('/', done);
+  expect(await statuses(other, '/')).toEqual([200]);
+  await other.close();
+  expect(clock.pending).toBeGreaterThan(0);
+  store.close();
+  expect(clock.pending).toBe(0);
 });

@@ -37,9 +37,11 @@ export function ipKey(address: string | undefined, ipv6Prefix = 64): string {
   throw new SluiceError('NO_IDENTITY', 'ipKey needs an address. Connections of a Unix socket have none.');
 }
 
-/** Whether an address is one of the open internet's: not a private, local or reserved one. */
-export function isPublic(address: string): boolean {
-  return parse(address)?.range() === 'unicast';
+const nearby: readonly string[] = ['loopback', 'private', 'linkLocal', 'uniqueLocal', 'carrierGradeNat'];
+
+/** Whether an address belongs to the network around this server, and not to the open internet. */
+export function isNearby(address: string): boolean {
+  return nearby.includes(parse(address)?.range() ?? 'invalid');
 }
 
 function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {

@@ -1,7 +1,7 @@
 import { checkKey } from '../charge.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
-import { isPublic, type Neighbourhood, neighbourhood } from './address.js';
+import { isNearby, type Neighbourhood, neighbourhood } from './address.js';
 import { Memo } from './memo.js';
 import type { Reader } from './reader.js';
 
@@ -141,7 +141,7 @@ export class Identifier<R> {
     }
     // A peer from the open internet is no proxy of this application's, and its header is its own to write.
     const peer = reader.proxies.peer(request);
-    return peer !== undefined && isPublic(peer) ? peer : (nearest(reader.proxies.forwarded(request)) ?? peer);
+    return peer === undefined || isNearby(peer) ? (nearest(reader.proxies.forwarded(request)) ?? peer) : peer;
   }
 }
 

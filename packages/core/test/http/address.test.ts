@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { neighbourhood } from '../../src/http/address.ts';
+import { ipKey, neighbourhood } from '../../src/http/address.ts';
 
 test.each([
   ['203.0.113.7', '203.0.113.7'],
@@ -67,4 +67,14 @@ test('the size of a group can be chosen', () => {
   expect(neighbourhood(address, 48)).toEqual({ group: '2001:db8:1::/48', wider: undefined });
   expect(neighbourhood(address, 32)).toEqual({ group: '2001:db8::/32', wider: undefined });
   expect(neighbourhood('1.2.3.4', 32).group).toBe('1.2.3.4');
+});
+
+test('ipKey names a client as a limiter without a key function does', () => {
+  expect(ipKey('::ffff:1.2.3.4')).toBe('ip:1.2.3.4');
+  expect(ipKey('2001:db8:1:2:3:4:5:6')).toBe('ip:2001:db8:1:2::/64');
+  expect(ipKey('2001:db8:1:2:3:4:5:6', 48)).toBe('ip:2001:db8:1::/48');
+});
+
+test.each([undefined, ''])('ipKey of %j is nobody, and an error', (address) => {
+  expect(() => ipKey(address)).toThrow(expect.objectContaining({ code: 'NO_IDENTITY' }));
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { DecisionEvent } from '../../src/index.ts';
-import { type FakeRequest, passing } from './exchange.ts';
+import { type DecisionEvent, Pipeline } from '../../src/index.ts';
+import { type FakeRequest, passing, reader } from './exchange.ts';
 
 /** The key under which a request is counted. */
 function keyOf(request: FakeRequest, options: object = {}): string {
@@ -97,3 +97,36 @@ test.each([{}, { ip: '' }, { headers: { 'x-api-key': 'k' } }, { user: {} }])(
     );
   },
 );
+
+/** The key of a request with that X-Forwarded-For, where the application trusts everyone. */
+function keyBehind(peer: string | undefined, forwarded: string | string[] = '192.0.2.9, 198.51.100.1') {
+  let key: string | undefined;
+  const proxies = { trustsAnyone: () => true, forwarded: () => forwarded, peer: () => peer, remedy: '' };
+  const onDecision = (event: DecisionEvent<FakeRequest>) => {
+    key = event.key;
+  };
+  const pipeline = new Pipeline<FakeRequest>({ ...reader, proxies }, { onDecision });
+  const response = { statusCode: 200, destroyed: false, writableEnded: false } as never;
+  pipeline.handle({ ip: '192.0.2.9' }, response, { getHeader: () => undefined });
+  return key;
+}
+
+test.each(['127.0.0.1', '::1', '10.1.2.3', '172.16.0.1', '192.168.0.1', '::ffff:10.0.0.1', 'fd00::1', 'fe80::1%eth0'])(
+  'where everyone is trusted, the address that a proxy at %s has added counts',
+  (peer) => {
+    expect(keyBehind(peer)).toBe('ip:198.51.100.1');
+    expect(keyBehind(peer, ['192.0.2.9', '192.0.2.8, 198.51.100.1'])).toBe('ip:198.51.100.1');
+  },
+);
+
+test.each(['8.8.8.8', '::ffff:8.8.8.8', '64:ff9b::8.8.8.8'])(
+  'where everyone is trusted, a client at the public address %s names no other',
+  (peer) => {
+    expect(keyBehind(peer)).toBe('ip:8.8.8.8');
+  },
+);
+
+test('where everyone is trusted and nothing was forwarded, the peer is the client', () => {
+  expect(keyBehind('10.1.2.3', '')).toBe('ip:10.1.2.3');
+  expect(() => keyBehind(undefined, '')).toThrow(expect.objectContaining({ code: 'NO_IDENTITY' }));
+});

@@ -1,5 +1,7 @@
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { MemoryStore, Pipeline, type RateLimitOptions } from '../../src/index.ts';
+import { createLimiter, MemoryStore, Pipeline, type RateLimitOptions } from '../../src/index.ts';
 import { type FakeRequest, reader } from './exchange.ts';
 
 const create = (options: unknown) => () => new Pipeline(reader, options as RateLimitOptions<FakeRequest>);
@@ -41,6 +43,9 @@ test.each<[string, unknown, string, RegExp]>([
   ['null', null, 'INVALID_OPTION', /takes an object/],
   ['a number', 100, 'INVALID_OPTION', /takes an object/],
   ['a list', ['5/1s'], 'INVALID_OPTION', /takes an object/],
+  ['a Map', new Map([['limit', 5]]), 'INVALID_OPTION', /takes an object.+got \[object Map\]/],
+  ['a limiter', createLimiter({ policies: '5/1s' }), 'INVALID_OPTION', /takes an object/],
+  ['a request', new IncomingMessage(new Socket()), 'INVALID_OPTION', /called where it is used: app\.use\(rateLimit/],
   ['a misspelt option', { limt: 5 }, 'UNKNOWN_OPTION', /no option "limt"\. Did you mean "limit"\?/],
   ['an option by another case', { onlimited: () => {} }, 'UNKNOWN_OPTION', /Did you mean "onLimited"\?/],
   ['an option of nobody', { zzzzzzzzzz: 5 }, 'UNKNOWN_OPTION', /Known options: name, limit/],
@@ -55,10 +60,24 @@ test.each<[string, unknown, string, RegExp]>([
   ['a cost that is negative', { cost: -1 }, 'INVALID_COST', /integer ≥ 0/],
   ['a cost that is NaN', { cost: Number.NaN }, 'INVALID_COST', /integer ≥ 0/],
   ['a cost that is a text', { cost: '1' }, 'INVALID_COST', /integer ≥ 0/],
+  ['a cost above the limit', { limit: 5, cost: 6 }, 'INVALID_COST', /'default' holds at most 5 units/],
+  [
+    'a cost above the burst',
+    { limits: ['9/1s', '9/1m burst 4'], cost: 5 },
+    'INVALID_COST',
+    /'1m' holds at most 4 units/,
+  ],
   ['a shape that is no yes or no', { shape: 'yes' }, 'INVALID_OPTION', /"shape" must be a boolean/],
   ['a skipFailed that is no yes or no', { skipFailed: 1 }, 'INVALID_OPTION', /"skipFailed" must be a boolean/],
   ['a countRefused that is no yes or no', { countRefused: 1 }, 'INVALID_OPTION', /"countRefused" must be a boolean/],
   ['a maxDelay in words', { maxDelay: 'long' }, 'INVALID_WINDOW', /'maxDelay' must be/],
+  ['a maxDelay where nobody is held', { shape: false, maxDelay: 'long' }, 'INVALID_WINDOW', /'maxDelay' must be/],
+  [
+    'units given back whatever comes',
+    { skipSuccessful: true, skipFailed: true },
+    'INVALID_OPTION',
+    /'skipSuccessful' and 'skipFailed' together/,
+  ],
   ['a style of headers that is none', { headers: 'modern' }, 'INVALID_OPTION', /"legacy" or false; got "modern"/],
   ['a style every object has', { headers: 'toString' }, 'INVALID_OPTION', /"legacy" or false/],
   ['headers that are true', { headers: true }, 'INVALID_OPTION', /"legacy" or false/],
@@ -89,6 +108,9 @@ test.each<[string, unknown]>([
   ['callbacks that are undefined', { key: undefined, cost: undefined, skip: undefined, onLimited: undefined }],
   ['the largest of everything', { limit: 1e9, window: '366d', algorithm: 'token-bucket', burst: 1e9 }],
   ['the smallest of everything', { limit: 0, window: 1, maxDelay: 1 }],
+  ['an object without a prototype', Object.assign(Object.create(null), { limit: 5 })],
+  ['a cost of the whole limit', { limit: 5, cost: 5 }],
+  ['a cost where the limit is 0', { limit: 0, cost: 1 }],
   ['the longest name', { name: 'n'.repeat(64) }],
   ['a name before those of a list', { name: 'api', limits: ['5/1s', { name: 'day', limit: 9, window: '1d' }] }],
 ])('%s is enough', (_, options) => {

@@ -16,10 +16,10 @@ class CountingClock extends ManualClock {
 
 test('a crowd that is held by a leaky bucket shares one timer, also when all of it leaves', async () => {
   const clock = new CountingClock();
-  const limiter = createLimiter({ policies: '1000/1m', algorithm: 'leaky-bucket', clock });
+  const limiter = createLimiter({ policies: '4000/1m', algorithm: 'leaky-bucket', clock });
   const controller = new AbortController();
   const left = { aborted: 0, closed: 0 };
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 2_000; i++) {
     limiter.acquire('key', { signal: controller.signal }).catch(() => left.aborted++);
     limiter.acquire('key').catch(({ code }) => {
       if (code === 'CLOSED') left.closed++;
@@ -31,7 +31,7 @@ test('a crowd that is held by a leaky bucket shares one timer, also when all of 
   await limiter.close();
   await clock.pass(0);
   // The very first is not held.
-  expect(left).toEqual({ aborted: 499, closed: 500 });
+  expect(left).toEqual({ aborted: 1_999, closed: 2_000 });
   expect(clock.asked).toBeLessThan(20);
   expect(clock.pending).toBe(0);
 });

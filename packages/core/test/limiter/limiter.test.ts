@@ -253,6 +253,8 @@ describe('options that cannot work', () => {
     ['two policies of one name', { policies: ['5/1m', '10/60s'] }, 'DUPLICATE_POLICY'],
     ['an unknown algorithm', { policies: '5/1m', algorithm: 'gcra' }, 'INVALID_POLICY'],
     ['an unknown option', { policies: '5/1m', stroe: new MemoryStore() }, 'UNKNOWN_OPTION'],
+    ['a Map with policies', Object.assign(new Map(), { policies: '5/1m' }), 'INVALID_OPTION'],
+    ['inherited options', Object.create({ policies: '5/1m' }), 'INVALID_OPTION'],
     ['a store that is none', { policies: '5/1m', store: new Map() }, 'INVALID_OPTION'],
     ['a store that is missing', { policies: '5/1m', store: null }, 'INVALID_OPTION'],
     ['a clock that is none', { policies: '5/1m', clock: Date }, 'INVALID_OPTION'],
