@@ -20,6 +20,8 @@ it('pnpm start builds and runs a server whose last curl line ends in a 429', asy
   } finally {
     await program.end();
   }
+  const [url] = /http:\/\/127\.0\.0\.1:\d+\//.exec(program.output) ?? [];
+  await expect(fetch(url!), 'the server ends with its package manager').rejects.toThrow('fetch failed');
 });
 
 it('pnpm replay plays a log and says what would have been refused', async () => {

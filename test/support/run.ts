@@ -36,13 +36,14 @@ export async function succeed(command: string, args: readonly string[], options:
   return stdout;
 }
 
-/** A Program is one that runs until the test ends it. */
+/** A Program is one that runs until the test ends it, with all that it has started. */
 export class Program {
   readonly #child: ChildProcess;
   output = '';
 
   constructor(command: string, args: readonly string[], options: RunOptions = {}) {
-    this.#child = spawn(command, args, { cwd: options.cwd, env: { ...process.env, ...options.env } });
+    // In a process group of its own: a package manager does not pass every signal on to the server it runs.
+    this.#child = spawn(command, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text) => {
         this.output += text;
@@ -65,8 +66,9 @@ export class Program {
 
   async end(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.kill();
+    // Closed only when nobody in the group holds its output any more.
+    const ended = once(this.#child, 'close');
+    process.kill(-this.#child.pid!);
     await ended;
   }
 }
