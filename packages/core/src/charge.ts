@@ -13,9 +13,14 @@ export interface Charge {
 export interface Refund extends Charge {
   /**
    * The `at` of the decision that granted the units. Window algorithms then give them back only to the window they
-   * were taken from; without it, to the present one.
+   * were taken from, and buckets only what has not refilled since; without it, all goes back, to the present window.
    */
   readonly at?: number | undefined;
+}
+
+/** Gives back what somebody took who is still held: of a leaky bucket, none of it has drained since the grant. */
+export function refundOfHeld(charge: Charge, at: number | undefined): Refund {
+  return { ...charge, at: charge.policy.algorithm === 'leaky-bucket' ? undefined : at };
 }
 
 /** @throws SluiceError `INVALID_COST` unless the cost is an integer ≥ 0. */

@@ -1,4 +1,4 @@
-import type { Charge, Refund } from '../charge.js';
+import { type Charge, type Refund, refundOfHeld } from '../charge.js';
 import { combine, type Decision, type DecisionSource } from '../decision.js';
 import { isPromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
@@ -26,11 +26,8 @@ export class Entry {
     this.#given = true;
     const refunds: Refund[] = [];
     for (const charge of this.#charges) {
-      const { policy } = charge;
-      if (occasion === 'refused' && policy.countRefused) continue;
-      // The drain has not reached who is held: none of his units has drained since.
-      const at = occasion === 'left' && policy.algorithm === 'leaky-bucket' ? undefined : this.#at;
-      refunds.push({ ...charge, at });
+      if (occasion === 'refused' && charge.policy.countRefused) continue;
+      refunds.push(occasion === 'left' ? refundOfHeld(charge, this.#at) : { ...charge, at: this.#at });
     }
     // Should a store fail to take them back, the units are lost, which grants nobody too much.
     try {

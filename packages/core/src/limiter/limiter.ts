@@ -1,5 +1,5 @@
 import type { AlgorithmName } from '../algorithms/index.js';
-import { checkCost, checkKey, type Refund } from '../charge.js';
+import { checkCost, checkKey, type Refund, refundOfHeld } from '../charge.js';
 import { claim } from '../claims.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import { combine, type Decision, type DecisionEvent } from '../decision.js';
@@ -32,7 +32,7 @@ export interface Limiter {
   peek(key: string, cost?: number): Promise<Decision>;
   /**
    * Gives units back. With the decision that granted them, window algorithms give them back only to the window they
-   * were taken from.
+   * were taken from, and buckets only what has not refilled since.
    */
   release(key: string, cost?: number, granted?: Decision): Promise<void>;
   /** Forgets what the key has taken. */
@@ -98,16 +98,8 @@ class StoreLimiter implements SyncLimiter {
       clock,
       consume: (key, cost) => this.#consume(key, cost),
       peek: (key, cost) => this.#peek(key, cost),
-      // Nothing has drained of the units of a waiter who is still held.
       release: (key, cost, at) =>
-        this.#store.release(
-          this.#policies.map((policy) => ({
-            policy,
-            key,
-            cost,
-            at: policy.algorithm === 'leaky-bucket' ? undefined : at,
-          })),
-        ),
+        this.#store.release(this.#charges(key, cost).map((charge) => refundOfHeld(charge, at))),
     });
   }
 

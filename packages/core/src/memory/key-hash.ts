@@ -48,6 +48,7 @@ export class KeyHash {
       v0 ^= word;
     }
 
+    // The same round as above, written out: as a function it would have to hand four numbers back.
     v2 ^= 0xee;
     for (let round = 0; round < 6; round++) {
       if (round === 3) {
