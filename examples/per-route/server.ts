@@ -12,7 +12,7 @@ const guesses = rateLimit({
   limit: 3,
   window: '1m',
   algorithm: 'sliding-window-log',
-  identity: { apiKeyHeader: false },
+  identity: { apiKey: false },
   skipSuccessful: true,
 });
 app.post('/login', guesses, (req, res) => {

@@ -13,7 +13,10 @@ export type SluiceErrorCode =
   | 'ASYNC_STORE'
   | 'NEVER_GRANTED'
   | 'MAX_WAIT_EXCEEDED'
-  | 'CLOSED';
+  | 'CLOSED'
+  | 'NOT_RESERVED'
+  | 'ALREADY_SETTLED'
+  | 'LIMITED';
 
 /** SluiceError is what Sluice throws: `code` is stable, `message` says what is wrong and what to do about it. */
 export class SluiceError extends Error {

@@ -4,23 +4,50 @@ export { type Clock, systemClock } from './clock.js';
 export type { Decision, DecisionEvent, DecisionSource } from './decision.js';
 export type { Duration, DurationUnit } from './duration.js';
 export { SluiceError, type SluiceErrorCode } from './errors.js';
+export {
+  type ExpressRateLimitInfo,
+  type ExpressRateLimitStore,
+  type ExpressStoreOptions,
+  fromExpressRateLimitStore,
+} from './express-store.js';
 export { ipKey } from './http/address.js';
-export type { HeaderFields, HeaderStyle } from './http/headers.js';
-export type { IdentityOptions } from './http/identity.js';
-export type { RateLimitOptions } from './http/options.js';
-export { Pipeline, type Verdict } from './http/pipeline.js';
+export { type Controls, controlsOf } from './http/controls.js';
+export type { ExplainedPolicy, Explanation } from './http/explanation.js';
+export type { HeaderFields, HeaderOptions, HeaderStyle } from './http/headers.js';
+export type { RequestDecision } from './http/ledger.js';
+export type { Concurrency, KeySource, LimitInput, LimitPolicy, Mode, Rule, Tiers } from './http/limiting.js';
+export type {
+  Lists,
+  Logger,
+  RateLimitOptions,
+  RefusalHandler,
+  RequestEvent,
+  ResponseTest,
+} from './http/options.js';
+export { Pipeline } from './http/pipeline.js';
+export { RateLimitError } from './http/rate-limit-error.js';
 export type { HeaderSource, ProxyTrust, Reader, ResponseLike } from './http/reader.js';
 export type { LimitedResponse } from './http/refusal.js';
+export type { ResponseOptions } from './http/response.js';
+export type { Verdict } from './http/verdict.js';
+export { AccessList, type ListEntry } from './identity/access-list.js';
+export type { IdentityOptions } from './identity/options.js';
+export { Overrides } from './identity/overrides.js';
+export type { TrustedProxies } from './identity/trusted-proxies.js';
 export { createLimiter, type Limiter, type LimiterOptions, type SyncLimiter } from './limiter/limiter.js';
 export type { AbortSignalLike, AcquireOptions } from './limiter/waiting-room.js';
 export type { MaybePromise } from './maybe-promise.js';
 export { isPromise } from './maybe-promise.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory/memory-store.js';
+export { type CompiledPenalty, compilePenalty, type PenaltyOptions } from './penalty.js';
 export {
+  type CompiledLimit,
   type CompiledPolicy,
   compilePolicies,
   type Policy,
   type PolicyInput,
   type PolicyText,
 } from './policy.js';
+export type { Reservation, ReserveOptions } from './reservation.js';
 export type { Store, SyncStore } from './store.js';
+export { type StoreErrorMode, type StoreErrorOptions, withStoreErrors } from './store-errors.js';

@@ -1,36 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
+import { counterpart } from './elsewhere.js';
 import { SluiceError, show } from './errors.js';
-
-/** What people coming from other limiters type, and our name for it. */
-const elsewhere: Readonly<Record<string, string>> = {
-  max: 'limit',
-  points: 'limit',
-  total: 'limit',
-  windowMs: 'window',
-  timeWindow: 'window',
-  duration: 'window',
-  keyGenerator: 'key',
-  keyPrefix: 'name',
-  id: 'key',
-  handler: 'onLimited',
-  errorResponseBuilder: 'onLimited',
-  message: 'onLimited',
-  standardHeaders: 'headers',
-  legacyHeaders: 'headers',
-  addHeaders: 'headers',
-  disableHeader: 'headers',
-  policies: 'limits',
-  policy: 'policies',
-  limits: 'policies',
-  limit: 'policies',
-  window: 'policies',
-  skipFailedRequests: 'skipFailed',
-  skipSuccessfulRequests: 'skipSuccessful',
-  allowList: 'skip',
-  whitelist: 'skip',
-  db: 'store',
-  redis: 'store',
-};
 
 /** Throws for a name that `known` does not list; the message offers the nearest name that it does, or the `example`. */
 export function checkNames(
@@ -47,16 +17,14 @@ export function checkNames(
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    const ours = elsewhere[name];
-    const near = closest(name, known as string[]);
-    const remedy =
-      ours !== undefined && known.includes(ours)
-        ? `Here it is called ${show(ours)}.`
-        : distance(name, near) <= Math.max(2, Math.floor(near.length / 3))
-          ? `Did you mean ${show(near)}?`
-          : `Known options: ${known.join(', ')}.`;
+    const remedy = counterpart(name, known) ?? nearest(name, known) ?? `Known options: ${known.join(', ')}.`;
     throw new SluiceError('UNKNOWN_OPTION', `${where} has no option ${show(name)}. ${remedy}`);
   }
+}
+
+function nearest(name: string, known: readonly string[]): string | undefined {
+  const near = closest(name, known as string[]);
+  return distance(name, near) <= Math.max(2, Math.floor(near.length / 3)) ? `Did you mean ${show(near)}?` : undefined;
 }
 
 /** A limiter, a request or a Map has no options of its own to be checked, and would pass for an empty object. */

@@ -1,4 +1,5 @@
 import { type AlgorithmName, algorithms } from './algorithms/index.js';
+import type { PenaltyTerms } from './algorithms/penalty.js';
 import { resolution } from './algorithms/resolution.js';
 import { type Duration, formatDuration, longestWindow, parseDuration } from './duration.js';
 import { SluiceError, show } from './errors.js';
@@ -40,7 +41,8 @@ export interface CompiledPolicy {
   /** What names the policy's state in a store: the algorithm, and the name if it is not `default`. */
   readonly id: string;
   readonly name: string;
-  readonly algorithm: AlgorithmName;
+  /** One of the five, or what `compilePenalty` makes: there the limit counts breaches, and the window is how long a key is blocked. */
+  readonly algorithm: AlgorithmName | 'penalty';
   readonly limit: number;
   /** Units that may be taken at once. */
   readonly capacity: number;
@@ -56,6 +58,8 @@ export interface CompiledPolicy {
   readonly unit: number;
   /** Parts that drain per tick. */
   readonly rate: number;
+  /** Of a penalty only. */
+  readonly penalty?: PenaltyTerms;
 }
 
 const known = ['name', 'algorithm', 'limit', 'window', 'burst', 'anchor', 'countRefused'] as const;
@@ -63,6 +67,9 @@ export const defaultAlgorithm: AlgorithmName = 'sliding-window-counter';
 export const largestLimit = 1_000_000_000;
 /** Milliseconds that a bucket may take to refill: instants beyond would no longer be exact to the microsecond. */
 const longestRefill = 100 * longestWindow;
+
+/** A CompiledLimit is a policy of one of the five algorithms. */
+export type CompiledLimit = CompiledPolicy & { readonly algorithm: AlgorithmName };
 
 /** What a list of policies falls back on where a policy does not say. */
 export interface PolicyDefaults {
@@ -79,14 +86,14 @@ export function compilePolicies(
   inputs: readonly PolicyInput[],
   where: string,
   defaults: PolicyDefaults = {},
-): readonly CompiledPolicy[] {
+): readonly CompiledLimit[] {
   if (!Array.isArray(inputs) || inputs.length === 0) {
     throw new SluiceError(
       'INVALID_POLICY',
       `${where} takes a list of at least one policy, like ['100/1m']; got ${show(inputs)}.`,
     );
   }
-  const compiled: CompiledPolicy[] = [];
+  const compiled: CompiledLimit[] = [];
   const names = new Set<string>();
   for (const [i, input] of inputs.entries()) {
     const policy = compilePolicy(input, inputs.length > 1 ? `${where}[${i}]` : where, defaults, inputs.length === 1);
@@ -103,7 +110,7 @@ export function compilePolicies(
   return compiled;
 }
 
-function compilePolicy(input: PolicyInput, where: string, defaults: PolicyDefaults, single: boolean): CompiledPolicy {
+function compilePolicy(input: PolicyInput, where: string, defaults: PolicyDefaults, single: boolean): CompiledLimit {
   const policy = typeof input === 'string' ? parsePolicyText(input, where) : input;
   checkNames(policy, known, where, "'100/1m' or { limit: 100, window: '1m' }");
   const { limit, burst, anchor = 'epoch', countRefused = false } = policy;

@@ -43,6 +43,13 @@ export function checkStore(store: Store, where: string): void {
   const methods = ['consume', 'peek', 'release', 'reset'] as const;
   const missing = methods.filter((method) => typeof (store as Store | null)?.[method] !== 'function');
   if (missing.length === 0) return;
+  const foreign = store as { increment?: unknown; incr?: unknown } | null;
+  if (typeof foreign?.increment === 'function' || typeof foreign?.incr === 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where}: 'store' looks like one of express-rate-limit. Wrap it: store: fromExpressRateLimitStore(store).`,
+    );
+  }
   throw new SluiceError(
     'INVALID_OPTION',
     `${where}: 'store' must be a store, such as new MemoryStore(); ${show(store)} lacks ${missing.join(', ')}.`,

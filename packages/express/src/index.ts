@@ -1,65 +1,50 @@
-import { hash } from 'node:crypto';
 import {
-  type Decision,
+  type Controls,
+  controlsOf,
   isPromise,
   type MaybePromise,
   Pipeline,
   type PolicyText,
   type RateLimitOptions,
-  type Reader,
+  type RequestDecision,
   type Verdict,
 } from '@sluice/core';
-import type { Application, NextFunction, Request, RequestHandler, Response } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { reader } from './reader.js';
 
-export { ipKey, SluiceError } from '@sluice/core';
+export { AccessList, fromExpressRateLimitStore, ipKey, Overrides, RateLimitError, SluiceError } from '@sluice/core';
 
 declare global {
   namespace Express {
     interface Request {
       /** What the rate limiters on this request have decided so far: the tightest of them. */
-      rateLimit?: Decision;
+      rateLimit?: RequestDecision;
     }
   }
 }
 
 /** Options of {@link rateLimit}; every callback is given Express' request. */
-export type ExpressRateLimitOptions = RateLimitOptions<Request>;
+export type ExpressRateLimitOptions = RateLimitOptions<Request, Response>;
 
-/** Whether an app's proxy setting believes a stranger far from this server: one answer per setting, not per request. */
-const answers = new WeakMap<object, boolean>();
-
-function trustsAnyone(app: Application): boolean {
-  const trust: ((address: string, hop: number) => boolean) | undefined = app.get('trust proxy fn');
-  if (trust === undefined) return false;
-  const known = answers.get(trust);
-  if (known !== undefined) return known;
-  const answer = trust('203.0.113.1', 64);
-  answers.set(trust, answer);
-  return answer;
+/** The middleware, and what an operator can do with it while it runs. */
+export interface RateLimit extends RequestHandler, Controls<Request> {
+  /** The middleware of the phase before authentication. @throws SluiceError without the option `beforeAuth`. */
+  readonly beforeAuth: RequestHandler;
 }
-
-const reader: Reader<Request> = {
-  ip: (req) => req.ip,
-  header: (req, name) => req.headers[name],
-  user: (req) => (req as { user?: unknown }).user,
-  earlier: (req) => req.rateLimit,
-  proxies: {
-    trustsAnyone: (req) => trustsAnyone(req.app),
-    forwarded: (req) => req.headers['x-forwarded-for'],
-    peer: (req) => req.socket.remoteAddress,
-    remedy: "Set app.set('trust proxy', …) to the number or the addresses of your proxies instead of true.",
-  },
-  digest: (text) => hash('sha256', text, 'base64url').slice(0, 22),
-  warn: (message) => process.emitWarning(message, { code: 'SLUICE_TRUST_PROXY' }),
-};
 
 /**
  * Express middleware that limits requests: for a whole app, `app.use(rateLimit())`, or for a route,
  * `app.post('/login', rateLimit({ limit: 5, window: '1m' }), …)`. The decision is on `req.rateLimit`.
  * @throws SluiceError for options that cannot work, with the remedy.
  */
-export function rateLimit(options?: ExpressRateLimitOptions | PolicyText): RequestHandler {
-  const pipeline = new Pipeline(reader, options);
+export function rateLimit(options?: ExpressRateLimitOptions | PolicyText): RateLimit {
+  const pipeline = new Pipeline<Request, Response>(reader, options);
+  return Object.defineProperty(Object.assign(middleware(pipeline), controlsOf(pipeline)), 'beforeAuth', {
+    get: () => middleware(pipeline.before()),
+  }) as RateLimit;
+}
+
+function middleware(pipeline: Pipeline<Request, Response>): RequestHandler {
   return function rateLimit(req, res, next) {
     let verdict: MaybePromise<Verdict>;
     try {
@@ -67,29 +52,30 @@ export function rateLimit(options?: ExpressRateLimitOptions | PolicyText): Reque
     } catch (error) {
       return next(error);
     }
-    if (isPromise(verdict)) verdict.then((later) => conclude(later, req, res, next), next);
-    else conclude(verdict, req, res, next);
+    if (isPromise(verdict)) verdict.then((later) => conclude(later, pipeline.property, req, res, next), next);
+    else conclude(verdict, pipeline.property, req, res, next);
   };
 }
 
-function conclude(verdict: Verdict, req: Request, res: Response, next: NextFunction): void {
+function conclude(verdict: Verdict, property: string, req: Request, res: Response, next: NextFunction): void {
   let goesOn: boolean;
   try {
-    goesOn = apply(verdict, req, res);
+    goesOn = apply(verdict, property, req, res);
   } catch (error) {
     next(error);
     return;
   }
-  if (goesOn) next();
+  if (verdict.action === 'fail') next(verdict.error);
+  else if (goesOn) next();
 }
 
 /** Says whether the request goes on. */
-function apply(verdict: Verdict, req: Request, res: Response): boolean {
+function apply(verdict: Verdict, property: string, req: Request, res: Response): boolean {
   if (verdict.action === 'skip') return true;
   if (verdict.action === 'gone') return false;
-  req.rateLimit = verdict.decision;
+  (req as unknown as Record<string, unknown>)[property] = verdict.decision;
+  if (verdict.action === 'answered') return false;
   for (const name in verdict.headers) res.setHeader(name, verdict.headers[name]!);
-  if (verdict.action === 'pass') return true;
-  res.status(verdict.status).end(verdict.body);
-  return false;
+  if (verdict.action === 'refuse') res.status(verdict.status).end(verdict.body);
+  return verdict.action === 'pass';
 }

@@ -1,38 +1,74 @@
 import {
-  type Decision,
+  type Controls,
+  controlsOf,
   MemoryStore,
   Pipeline,
   type PolicyText,
   type RateLimitOptions,
+  type RequestDecision,
   SluiceError,
 } from '@sluice/core';
-import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { limitWith } from './hook.js';
+import { type HookName, type LimitHook, limitWith } from './hook.js';
 import { createReader } from './reader.js';
-import { RouteLimits } from './route-limits.js';
+import { RouteLimits, type RouteRateLimitOptions } from './route-limits.js';
 
-export { ipKey, SluiceError } from '@sluice/core';
+export { AccessList, fromExpressRateLimitStore, ipKey, Overrides, RateLimitError, SluiceError } from '@sluice/core';
+export type { HookName, LimitHook } from './hook.js';
+export type { RouteRateLimitOptions } from './route-limits.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** What the rate limiters on this request have decided so far: the tightest of them. */
-    rateLimit: Decision | null;
+    rateLimit: RequestDecision | null;
   }
   interface FastifyContextConfig {
     /**
      * Limits of the route's own, counted beside those of the plugin, whose other options they share; `false` for no
      * limit at all.
      */
-    rateLimit?: FastifyRateLimitOptions | PolicyText | false;
+    rateLimit?: RouteRateLimitOptions | PolicyText | false;
+  }
+  interface FastifyInstance {
+    /**
+     * Makes a hook, for a route or a scope: `preHandler: app.rateLimit({ limit: 5, window: '1m' })`. Options are as for a
+     * route, and share those of the plugin.
+     * @throws SluiceError for options that cannot work, with the remedy.
+     */
+    rateLimit(options?: RouteRateLimitOptions | PolicyText): LimitHook;
+    /**
+     * Limits inside a handler: what it returns decides on a request when it is called. Options are as for a route.
+     * @throws SluiceError for options that cannot work, with the remedy.
+     */
+    createRateLimit(options?: RouteRateLimitOptions | PolicyText): RateLimitCheck;
+    /** What an operator can do with the plugin's limits while they run. */
+    rateLimiter: Controls<FastifyRequest>;
   }
 }
 
 /** Options of {@link rateLimit}; every callback is given Fastify's request. */
-export type FastifyRateLimitOptions = RateLimitOptions<FastifyRequest>;
+export interface FastifyRateLimitOptions extends RateLimitOptions<FastifyRequest, FastifyReply> {
+  /** Limits every route; otherwise only those with a `config.rateLimit` or a hook of `fastify.rateLimit()`. @default true */
+  global?: boolean;
+  /**
+   * Where in a request's life it is limited. What is limited by user stands behind authentication.
+   * @default 'onRequest', or 'preHandler' where `beforeAuth` limits addresses in onRequest
+   */
+  hook?: HookName;
+}
+
+/** A RateLimitCheck decides on a request; `undefined` where the request is not limited. */
+export interface RateLimitCheck extends Controls<FastifyRequest> {
+  (request: FastifyRequest): Promise<RequestDecision | undefined>;
+  /** Answers as the call would, and takes nothing. */
+  peek(request: FastifyRequest): Promise<RequestDecision | undefined>;
+}
 
 /** Marks a scope in which a registration has taken charge of the routes' own limits. */
 const inCharge = Symbol('sluice.in-charge');
+
+const hooks: readonly HookName[] = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
 
 const plugin: FastifyPluginCallback<FastifyRateLimitOptions> = (fastify, registered, done) => {
   if (typeof done !== 'function') {
@@ -52,31 +88,93 @@ const plugin: FastifyPluginCallback<FastifyRateLimitOptions> = (fastify, registe
 
 function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions): void {
   // What `register` itself understands comes along with the plugin's options.
-  const { prefix, logLevel, logSerializers, ...rest } = registered as Record<string, unknown>;
-  const options = rest as FastifyRateLimitOptions;
+  const { prefix, logLevel, logSerializers, global = true, hook, ...rest } = registered as Record<string, unknown>;
+  const options = rest as RateLimitOptions<FastifyRequest, FastifyReply>;
+  const place = placeOf(hook, options.beforeAuth === undefined ? 'onRequest' : 'preHandler');
+  if (typeof global !== 'boolean') {
+    throw new SluiceError('INVALID_OPTION', `rateLimit: 'global' must be a boolean, not ${JSON.stringify(global)}.`);
+  }
   const reader = createReader();
   const { clock } = options;
   const own = options.store === undefined ? new MemoryStore(clock === undefined ? {} : { clock }) : undefined;
   const store = own ?? options.store;
-  const everywhere = new Pipeline(reader, { ...options, store });
+  const everywhere = new Pipeline(reader, { ...options, store } as typeof options);
+  const limits = new RouteLimits(reader, { ...options, store } as typeof options, everywhere);
 
-  fastify.addHook('onClose', async () => own?.close());
+  fastify.addHook('onClose', async () => {
+    await everywhere.close();
+    await own?.close();
+  });
 
-  if (!fastify.hasRequestDecorator('rateLimit')) fastify.decorateRequest('rateLimit', null);
-  fastify.addHook(
-    'onRequest',
-    limitWith(({ routeOptions }) => (routeOptions?.config?.rateLimit === false ? undefined : everywhere)),
-  );
-  if (!fastify.hasDecorator(inCharge)) {
-    fastify.decorate(inCharge, true);
-    const routes = new RouteLimits(reader, { ...options, store });
-    fastify.addHook('onRoute', (route) => void routes.of(route));
-    // Routes declared before this plugin has loaded are met here for the first time.
-    fastify.addHook(
-      'onRequest',
-      limitWith(({ routeOptions }) => routeOptions && routes.of(routeOptions)),
+  const { property } = everywhere;
+  if (!fastify.hasRequestDecorator(property)) fastify.decorateRequest(property, null);
+  const isLimited = ({ routeOptions }: FastifyRequest) => routeOptions?.config?.rateLimit !== false;
+  if (global) {
+    if (options.beforeAuth !== undefined) {
+      const early = everywhere.before();
+      addHook(
+        fastify,
+        'onRequest',
+        limitWith((request) => (isLimited(request) ? early : undefined)),
+      );
+    }
+    addHook(
+      fastify,
+      place,
+      limitWith((request) => (isLimited(request) ? everywhere : undefined)),
     );
   }
+  decorate(fastify, everywhere, limits);
+  if (!fastify.hasDecorator(inCharge)) {
+    fastify.decorate(inCharge, true);
+    fastify.addHook('onRoute', (route) => void limits.of(route));
+    // Routes declared before this plugin has loaded are met here for the first time.
+    addHook(
+      fastify,
+      place,
+      limitWith(({ routeOptions }) => routeOptions && limits.of(routeOptions)),
+    );
+  }
+}
+
+/** Each registration in a scope of its own has them to itself; of several in one scope, the first has. */
+function decorate(
+  fastify: FastifyInstance,
+  everywhere: Pipeline<FastifyRequest, FastifyReply>,
+  limits: RouteLimits,
+): void {
+  if (Object.hasOwn(fastify, 'rateLimiter')) return;
+  fastify.decorate('rateLimiter', controlsOf(everywhere));
+  decorateAny(fastify, 'rateLimit', (options?: RouteRateLimitOptions | PolicyText): LimitHook => {
+    const pipeline = limits.create(options);
+    return limitWith(() => pipeline);
+  });
+  decorateAny(fastify, 'createRateLimit', (options?: RouteRateLimitOptions | PolicyText): RateLimitCheck => {
+    const pipeline = limits.create(options);
+    return Object.assign((request: FastifyRequest) => pipeline.decide(request, true), {
+      ...controlsOf(pipeline),
+      peek: (request: FastifyRequest) => pipeline.decide(request, false),
+    });
+  });
+}
+
+/** Other plugins declare decorators of the same names, whose types may be in the same program. */
+function decorateAny(fastify: FastifyInstance, name: string, value: unknown): void {
+  fastify.decorate(name, value as never);
+}
+
+function placeOf(hook: unknown, otherwise: HookName): HookName {
+  if (hook === undefined) return otherwise;
+  if (hooks.includes(hook as HookName)) return hook as HookName;
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `rateLimit: 'hook' must be one of ${hooks.map((name) => `'${name}'`).join(', ')}; got ${JSON.stringify(hook)}.`,
+  );
+}
+
+/** One function serves all of these places; Fastify's types tell each apart. */
+function addHook(fastify: FastifyInstance, place: HookName, hook: LimitHook): void {
+  fastify.addHook(place as 'onRequest', hook);
 }
 
 /**

@@ -1,8 +1,15 @@
 import { hash } from 'node:crypto';
 import { Pipeline, type PolicyText, type RateLimitOptions, type Reader, SluiceError } from '@sluice/core';
-import type { FastifyContextConfig, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPipeline } from './hook.js';
 
-type Options = RateLimitOptions<FastifyRequest>;
+type Options = RateLimitOptions<FastifyRequest, FastifyReply>;
+
+/** Limits of a route's own. */
+export interface RouteRateLimitOptions extends Options {
+  /** Routes of one group count together. Their limits must be the same. */
+  group?: string;
+}
 
 /** The part of a route that is used: as it is declared, and as a request knows it. */
 export interface Route {
@@ -16,30 +23,51 @@ export interface Route {
 export class RouteLimits {
   readonly #reader: Reader<FastifyRequest>;
   readonly #shared: Options;
-  readonly #pipelines = new WeakMap<FastifyContextConfig, Pipeline<FastifyRequest>>();
+  readonly #plugin: FastifyPipeline;
+  readonly #pipelines = new WeakMap<FastifyContextConfig, FastifyPipeline>();
+  #made = 0;
 
-  /** A route's options add to `shared`; of the policies in `shared` it takes over none. */
-  constructor(reader: Reader<FastifyRequest>, shared: Options) {
-    const { limit, window, algorithm, burst, anchor, countRefused, limits, ...rest } = shared;
+  /** What is limited on its own adds to `options`, of whose limits it takes over none; whom `plugin` bans, it refuses. */
+  constructor(reader: Reader<FastifyRequest>, options: Options, plugin: FastifyPipeline) {
     this.#reader = reader;
-    this.#shared = rest;
+    this.#shared = withoutLimits(options);
+    this.#plugin = plugin;
   }
 
   /** @throws SluiceError where the route's `config.rateLimit` cannot work. */
-  of(route: Route): Pipeline<FastifyRequest> | undefined {
+  of(route: Route): FastifyPipeline | undefined {
     const { config } = route;
     const own = config?.rateLimit;
     if (config === undefined || own === undefined || own === false) return undefined;
     let pipeline = this.#pipelines.get(config);
     if (pipeline === undefined) {
-      pipeline = new Pipeline(this.#reader, { ...this.#shared, name: nameOf(route), ...withLimits(own) });
+      const { group, ...limits } = withLimits(own);
+      pipeline = this.#create({ name: group ?? nameOf(route), ...limits });
       this.#pipelines.set(config, pipeline);
     }
     return pipeline;
   }
+
+  /** A pipeline for a hook or a handler, named by the order in which they are made if it has no name. */
+  create(own: RouteRateLimitOptions | PolicyText = {}): FastifyPipeline {
+    const { group, ...limits } = withLimits(own);
+    this.#made++;
+    return this.#create({ name: group ?? `limit-${this.#made}`, ...limits });
+  }
+
+  #create(options: Options): FastifyPipeline {
+    return new Pipeline(this.#reader, { ...this.#shared, ...options }, this.#plugin);
+  }
 }
 
-function withLimits(own: Options | PolicyText): Options {
+/** What says how requests are treated, without what says how many may pass. */
+function withoutLimits(options: Options): Options {
+  const { limit, window, algorithm, burst, anchor, countRefused, limits, ...rest } = options;
+  const { tiers, tier, defaultTier, rules, overrides, beforeAuth, concurrency, ...shared } = rest;
+  return shared;
+}
+
+function withLimits(own: RouteRateLimitOptions | PolicyText): RouteRateLimitOptions {
   if (typeof own === 'string') return { limits: [own] };
   if (typeof own === 'object' && own !== null && !Array.isArray(own)) return own;
   throw new SluiceError(

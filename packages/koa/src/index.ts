@@ -1,69 +1,71 @@
-import { hash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import {
-  type Decision,
+  type Controls,
+  controlsOf,
   isPromise,
   Pipeline,
   type PolicyText,
   type RateLimitOptions,
-  type Reader,
+  type RequestDecision,
   type Verdict,
 } from '@sluice/core';
-import type { DefaultContext, DefaultState, Middleware, Next, ParameterizedContext } from 'koa';
+import type { Middleware, Next } from 'koa';
+import { type Context, reader } from './reader.js';
 
-export { ipKey, SluiceError } from '@sluice/core';
+export { AccessList, fromExpressRateLimitStore, ipKey, Overrides, RateLimitError, SluiceError } from '@sluice/core';
 
 declare module 'koa' {
   interface DefaultState {
     /** What the rate limiters on this request have decided so far: the tightest of them. */
-    rateLimit?: Decision;
+    rateLimit?: RequestDecision;
   }
 }
 
-type Context = ParameterizedContext<DefaultState, DefaultContext>;
-
 /** Options of {@link rateLimit}; every callback is given Koa's context. */
-export type KoaRateLimitOptions = RateLimitOptions<Context>;
+export type KoaRateLimitOptions = RateLimitOptions<Context, ServerResponse>;
 
-const reader: Reader<Context> = {
-  ip: (ctx) => ctx.ip,
-  header: (ctx, name) => ctx.headers[name],
-  user: (ctx) => ctx.state.user,
-  earlier: (ctx) => ctx.state.rateLimit,
-  proxies: {
-    // Without a count of proxies, Koa takes the first address in the header, which is the client's to write.
-    trustsAnyone: (ctx) => ctx.app.proxy && !(ctx.app.maxIpsCount > 0),
-    forwarded: (ctx) => ctx.get(ctx.app.proxyIpHeader),
-    peer: (ctx) => ctx.req.socket.remoteAddress,
-    remedy: 'Give Koa the number of your proxies: new Koa({ proxy: true, maxIpsCount: 1 }).',
-  },
-  digest: (text) => hash('sha256', text, 'base64url').slice(0, 22),
-  warn: (message) => process.emitWarning(message, { code: 'SLUICE_TRUST_PROXY' }),
-};
+/** The middleware, and what an operator can do with it while it runs. */
+export interface RateLimit extends Middleware, Controls<Context> {
+  /** The middleware of the phase before authentication. @throws SluiceError without the option `beforeAuth`. */
+  readonly beforeAuth: Middleware;
+}
 
 /**
  * Koa middleware that limits requests: for a whole app, `app.use(rateLimit())`, or for a route,
  * `router.post('/login', rateLimit({ limit: 5, window: '1m' }), …)`. The decision is on `ctx.state.rateLimit`.
  * @throws SluiceError for options that cannot work, with the remedy.
  */
-export function rateLimit(options?: KoaRateLimitOptions | PolicyText): Middleware {
-  const pipeline = new Pipeline(reader, options);
+export function rateLimit(options?: KoaRateLimitOptions | PolicyText): RateLimit {
+  const pipeline = new Pipeline<Context, ServerResponse>(reader, options);
+  return Object.defineProperty(Object.assign(middleware(pipeline), controlsOf(pipeline)), 'beforeAuth', {
+    get: () => middleware(pipeline.before()),
+  }) as RateLimit;
+}
+
+function middleware(pipeline: Pipeline<Context, ServerResponse>): Middleware {
   return function rateLimit(ctx, next) {
     const verdict = pipeline.handle(ctx, ctx.res, ctx.res);
-    return isPromise(verdict) ? verdict.then((later) => apply(later, ctx, next)) : apply(verdict, ctx, next);
+    return isPromise(verdict)
+      ? verdict.then((later) => apply(later, pipeline.property, ctx, next))
+      : apply(verdict, pipeline.property, ctx, next);
   };
 }
 
-function apply(verdict: Verdict, ctx: Context, next: Next): Promise<unknown> | undefined {
+function apply(verdict: Verdict, property: string, ctx: Context, next: Next): Promise<unknown> | undefined {
   if (verdict.action === 'skip') return next();
   if (verdict.action === 'gone') return undefined;
-  ctx.state.rateLimit = verdict.decision;
+  (ctx.state as Record<string, unknown>)[property] = verdict.decision;
+  if (verdict.action === 'answered') return undefined;
   ctx.set(verdict.headers);
   if (verdict.action === 'pass') {
     return next().catch((error) => {
       keepHeaders(ctx.res, verdict.headers);
       throw error;
     });
+  }
+  if (verdict.action === 'fail') {
+    keepHeaders(ctx.res, verdict.headers);
+    return Promise.reject(verdict.error);
   }
   ctx.status = verdict.status;
   ctx.body = verdict.body;

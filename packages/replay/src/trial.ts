@@ -1,11 +1,11 @@
-import { type AlgorithmName, type CompiledPolicy, compilePolicies, type Policy, type PolicyText } from '@sluice/core';
+import { type AlgorithmName, type CompiledLimit, compilePolicies, type Policy, type PolicyText } from '@sluice/core';
 
 /** A Trial is one limiter to be tried: its policies, as written and as understood. */
 export type Trial = readonly TrialPolicy[];
 
 export interface TrialPolicy {
   readonly text: string;
-  readonly compiled: CompiledPolicy;
+  readonly compiled: CompiledLimit;
 }
 
 /**

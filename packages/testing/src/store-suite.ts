@@ -3,6 +3,7 @@ import { ManualClock } from './manual-clock.js';
 import { algorithmCases } from './store/algorithm-cases.js';
 import { type Declare, StoreBench, type StoreCase } from './store/bench.js';
 import { keyCases } from './store/key-cases.js';
+import { penaltyCases } from './store/penalty-cases.js';
 import { severalCases } from './store/several-cases.js';
 import { timeCases } from './store/time-cases.js';
 import { unitCases } from './store/unit-cases.js';
@@ -52,6 +53,7 @@ export function storeSuite(test: TestFunction, { create, realTime = false, skip 
   algorithmCases(always, timed);
   severalCases(always);
   keyCases(always);
+  penaltyCases(always, timed);
   declareCases('storeSuite', test, cases, skip);
 }
 

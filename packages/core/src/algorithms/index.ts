@@ -1,6 +1,7 @@
 import type { Algorithm } from './algorithm.js';
 import { fixedWindow } from './fixed-window.js';
 import { leakyBucket } from './leaky-bucket.js';
+import { penalty } from './penalty.js';
 import { slidingWindowCounter } from './sliding-window-counter.js';
 import { slidingWindowLog } from './sliding-window-log.js';
 import { tokenBucket } from './token-bucket.js';
@@ -16,7 +17,10 @@ export const algorithms = {
 
 export type AlgorithmName = keyof typeof algorithms;
 
+/** Penalties are kept and decided on as the five are, but no policy of a user's can name them. */
+const all = { ...algorithms, penalty } as const;
+
 /** The algorithm of that name, whatever its state is. */
-export function algorithmOf(name: AlgorithmName): Algorithm<unknown> {
-  return algorithms[name] as Algorithm<unknown>;
+export function algorithmOf(name: keyof typeof all): Algorithm<unknown> {
+  return all[name] as Algorithm<unknown>;
 }

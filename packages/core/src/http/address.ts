@@ -44,7 +44,8 @@ export function isNearby(address: string): boolean {
   return nearby.includes(parse(address)?.range() ?? 'invalid');
 }
 
-function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+/** Reads an address as a framework, a proxy or a socket writes it: see {@link neighbourhood} for what is cut off. */
+export function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   const bare = withoutPort(address);
   // Strictly four decimal parts: 010.0.0.1 and 0x7f.1 are spellings for those who want to look like somebody else.
   if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return ipaddr.IPv4.parse(bare);

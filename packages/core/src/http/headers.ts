@@ -1,40 +1,132 @@
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
+import { checkNames } from '../options.js';
+import { checkHeaderNamesOf, type HeaderNames, renamed } from './headers/names.js';
+import { type Field, fieldsOf } from './headers/styles.js';
 
-/** Which header fields tell the client about its limits: `X-RateLimit-Limit`, `-Remaining` and `-Reset`, or none. */
-export type HeaderStyle = 'legacy' | false;
+export { retryAfterSeconds } from './headers/seconds.js';
+
+/**
+ * The header fields that tell the client about its limits: `X-RateLimit-Limit`, `-Remaining` and `-Reset`, or those of a
+ * version of draft-ietf-httpapi-ratelimit-headers.
+ */
+export type HeaderStyle = 'legacy' | 'draft-6' | 'draft-7' | 'draft-8' | 'draft-11';
+
+/** One style, several that share no field, like `['legacy', 'draft-11']`, or none. */
+export type HeaderStyles = HeaderStyle | readonly HeaderStyle[] | false;
+
+/** The styles of all responses, or those of requests that passed and of requests that did not. */
+export type HeaderOptions = HeaderStyles | { readonly passed: HeaderStyles; readonly limited: HeaderStyles };
 
 export type HeaderFields = Record<string, string>;
 
-/** Writes the fields of one style. */
-export type HeaderWriter = (fields: HeaderFields, decision: Decision) => void;
+/** What a quota counts, in the words of the drafts. */
+export type QuotaUnit = 'requests' | 'content-bytes' | 'concurrent-requests';
 
-const writers: Readonly<Record<Exclude<HeaderStyle, false>, HeaderWriter>> = {
-  legacy(fields, decision) {
-    fields['X-RateLimit-Limit'] = String(decision.limit);
-    fields['X-RateLimit-Remaining'] = String(decision.remaining);
-    // The store's own clock: epoch seconds that do not wobble from one response to the next.
-    fields['X-RateLimit-Reset'] = String(Math.ceil((decision.at + decision.resetAfter) / 1_000));
-  },
-};
-
-/** @throws SluiceError `INVALID_OPTION` for a style that does not exist. */
-export function headerWriter(style: HeaderStyle): HeaderWriter | undefined {
-  if (style === false) return undefined;
-  if (Object.hasOwn(writers, style)) return writers[style];
-  throw new SluiceError(
-    'INVALID_OPTION',
-    `'headers' must be ${Object.keys(writers).map(show).join(', ')} or false; got ${show(style)}.`,
-  );
+/** A QuotaLine is what the client is told of one policy on a request. */
+export interface QuotaLine {
+  /** 1 to 64 characters of `[A-Za-z0-9_-]`. */
+  readonly name: string;
+  readonly limit: number;
+  /** `undefined` for a limit on concurrency. */
+  readonly windowMs: number | undefined;
+  readonly unit: QuotaUnit;
+  /** The policy's own. */
+  readonly decision: Decision;
 }
 
-/** Retry-After in whole seconds, rounded up and at least 1; absent when the request can never pass. RFC 9110, 10.2.3. */
-export function retryAfterSeconds(decision: Decision): number | undefined {
-  if (decision.retryAfter === Number.POSITIVE_INFINITY) return undefined;
-  return Math.max(1, Math.ceil(decision.retryAfter / 1_000));
+/** A HeaderWriter writes the fields of the styles that were chosen. */
+export class HeaderWriter {
+  /** Whether any of the fields is made of the lines; without, they need not be collected. */
+  readonly needsLines: boolean;
+  readonly #passed: readonly Field[];
+  readonly #limited: readonly Field[];
+
+  /** @throws SluiceError for styles and names that do not exist or get in one another's way. */
+  constructor(
+    headers: HeaderOptions,
+    response: { readonly headerNames?: HeaderNames | undefined; readonly partitionKey?: string | undefined } = {},
+    where = 'response',
+  ) {
+    const { passed, limited } = byOutcome(headers);
+    const { headerNames = {}, partitionKey } = response;
+    const all = [...passed, ...limited];
+    if (partitionKey !== undefined && !all.some(({ usesPartition }) => usesPartition)) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `${where}: 'partitionKey' is for the fields of 'draft-8' and 'draft-11', which 'headers' does not choose. ` +
+          'Leave it out, or add one of them.',
+      );
+    }
+    checkHeaderNamesOf(all, headerNames, `${where}: 'headerNames'`);
+    this.#passed = renamed(passed, headerNames);
+    this.#limited = renamed(limited, headerNames);
+    this.needsLines = [...this.#passed, ...this.#limited].some(({ usesLines }) => usesLines);
+  }
+
+  /**
+   * Adds the fields to `fields`: `tightest` is what has been decided, `lines` are all policies of all limiters on the
+   * request, and `partition` is the base64 of what tells its key from others without telling the key, if anything.
+   */
+  write(fields: HeaderFields, tightest: Decision, lines: readonly QuotaLine[], partition?: string): void {
+    for (const { name, text } of tightest.allowed ? this.#passed : this.#limited) {
+      const value = text(tightest, lines, partition);
+      if (value !== undefined) fields[name] = value;
+    }
+  }
 }
 
-/** `Access-Control-Expose-Headers` with `fields` added to what is `present`, so that scripts of other origins can read them. */
+function byOutcome(headers: HeaderOptions): Record<'passed' | 'limited', readonly Field[]> {
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
+    const fields = fieldsOfAll(headers as HeaderStyles, "'headers'");
+    return { passed: fields, limited: fields };
+  }
+  checkNames(headers, ['passed', 'limited'], "'headers'", "{ passed: false, limited: 'legacy' }");
+  const { passed, limited } = headers as Exclude<HeaderOptions, HeaderStyles>;
+  if (passed === undefined || limited === undefined) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `'headers' has '${passed === undefined ? 'limited' : 'passed'}' only. Say both, like { passed: false, limited: 'legacy' }.`,
+    );
+  }
+  return { passed: fieldsOfAll(passed, 'headers.passed'), limited: fieldsOfAll(limited, 'headers.limited') };
+}
+
+function fieldsOfAll(styles: HeaderStyles, where: string): readonly Field[] {
+  if (styles === false) return [];
+  const list: readonly HeaderStyle[] = Array.isArray(styles) ? styles : [styles];
+  if (list.length === 0)
+    throw new SluiceError('INVALID_OPTION', `${where} is an empty list. Write false for no headers.`);
+  const fields: Field[] = [];
+  const writers = new Map<string, HeaderStyle>();
+  for (const style of list) {
+    if (typeof style !== 'string' || !Object.hasOwn(fieldsOf, style)) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `${where} must be ${Object.keys(fieldsOf).map(show).join(', ')}, a list of these, or false; got ${show(style)}.`,
+      );
+    }
+    for (const field of fieldsOf[style]()) {
+      const other = writers.get(field.name);
+      if (other === style)
+        throw new SluiceError('INVALID_OPTION', `${where} lists ${show(style)} twice. Leave out one.`);
+      if (other !== undefined) {
+        throw new SluiceError(
+          'INVALID_OPTION',
+          `${where}: ${show(other)} and ${show(style)} both write ${field.name}. Choose one of them; 'legacy' goes with any.`,
+        );
+      }
+      writers.set(field.name, style);
+      fields.push(field);
+    }
+  }
+  return fields;
+}
+
+/**
+ * `Access-Control-Expose-Headers` with `fields` added to what is `present`, so that scripts of other origins can read
+ * them. They are added to a `*` too: on a request with credentials it is no wildcard, but the name of a field.
+ */
 export function exposeHeaders(present: unknown, fields: readonly string[]): string {
   if (present === undefined) return fields.join(', ');
   const names = String(present)

@@ -1,47 +1,45 @@
-import { type Charge, type Refund, refundOfHeld } from '../charge.js';
 import { combine, type Decision, type DecisionSource } from '../decision.js';
-import { isPromise } from '../maybe-promise.js';
-import type { Store } from '../store.js';
+import type { Hold, Occasion } from '../reservation.js';
+import type { QuotaLine } from './headers.js';
+import type { Demand } from './line.js';
+import type { Reader } from './reader.js';
 
-/** Why units are given back: the request was refused, its client left while it was held, or its response is through. */
-export type Occasion = 'refused' | 'left' | 'finished';
-
-/** An Entry is what one limiter has taken for one request. */
-export class Entry {
-  readonly #store: Store;
-  readonly #charges: readonly Charge[];
-  readonly #at: number;
-  #given = false;
-
-  /** `at` is the instant of the decision that granted the charges. */
-  constructor(store: Store, charges: readonly Charge[], at: number) {
-    this.#store = store;
-    this.#charges = charges;
-    this.#at = at;
-  }
-
-  /** Gives everything back, once; except what counts refused requests too, where the request was refused. */
-  giveBack(occasion: Occasion): void {
-    if (this.#given) return;
-    this.#given = true;
-    const refunds: Refund[] = [];
-    for (const charge of this.#charges) {
-      if (occasion === 'refused' && charge.policy.countRefused) continue;
-      refunds.push(occasion === 'left' ? refundOfHeld(charge, this.#at) : { ...charge, at: this.#at });
-    }
-    // Should a store fail to take them back, the units are lost, which grants nobody too much.
-    try {
-      const done = this.#store.release(refunds);
-      if (isPromise(done)) done.then(undefined, () => {});
-    } catch {}
-  }
+/** The decision on a request, of all its limiters so far: the tightest of them. */
+export interface RequestDecision extends Decision {
+  /** Who was limited, as the store knows it: identifiers that may be secret are hashed. */
+  readonly key: string;
+  /** The rule that applied, as it is written. */
+  readonly rule: string | undefined;
+  readonly tier: string | undefined;
+  /** Units of the policy that are taken. */
+  readonly used: number;
+  /** When the key is as fresh as new if nobody takes anything. */
+  readonly resetAt: Date;
 }
 
+/** What one limiter has decided on a request. */
+export interface Page {
+  readonly decision: Decision;
+  readonly key: string;
+  readonly rule: string | undefined;
+  readonly tier: string | undefined;
+  readonly demands: readonly Demand[];
+  /** The answers to the demands. */
+  readonly answers: readonly Decision[];
+  /** What has been taken. */
+  readonly hold: Hold | undefined;
+  /** The limiter. */
+  readonly owner: object;
+}
+
+/** Ledgers of requests where limiters keep their decisions under various names; set aside until there are such. */
+let elsewhere: WeakMap<object, Ledger> | undefined;
+
 /**
- * A Ledger is the decision on a request as the adapter puts it there, of all its limiters so far: the tightest of them.
- * Out of sight it keeps what they have taken, so that it can be given back if a later one refuses.
+ * A Ledger is the decision on a request as the adapter puts it there. Out of sight it keeps what the limiters have
+ * taken, so that it can be given back if a later one refuses.
  */
-export class Ledger implements Decision {
+export class Ledger implements RequestDecision {
   readonly allowed: boolean;
   readonly policy: string;
   readonly limit: number;
@@ -52,11 +50,15 @@ export class Ledger implements Decision {
   readonly at: number;
   readonly source: DecisionSource;
   declare readonly policies?: readonly Decision[];
+  readonly key: string;
+  readonly rule: string | undefined;
+  readonly tier: string | undefined;
   readonly #earlier: Ledger | undefined;
-  readonly #entry: Entry | undefined;
+  readonly #page: Page;
 
   /** Adds the decision of one more limiter, and what it took, to what is on the request already. */
-  constructor(earlier: Ledger | undefined, own: Decision, entry: Entry | undefined) {
+  constructor(earlier: Ledger | undefined, page: Page) {
+    const own = page.decision;
     const decision = earlier === undefined ? own : combine([...each(earlier), ...each(own)]);
     this.allowed = decision.allowed;
     this.policy = decision.policy;
@@ -68,18 +70,81 @@ export class Ledger implements Decision {
     this.at = decision.at;
     this.source = decision.source;
     if (decision.policies !== undefined) this.policies = decision.policies;
+    this.key = page.key;
+    this.rule = page.rule;
+    this.tier = page.tier;
     this.#earlier = earlier;
-    this.#entry = entry;
+    this.#page = page;
+  }
+
+  get used(): number {
+    return Math.max(0, this.#capacity() - this.remaining);
+  }
+
+  get resetAt(): Date {
+    return new Date(Math.ceil(this.at + this.resetAfter));
+  }
+
+  /** So that the two that are worked out when asked are not missing in JSON. */
+  toJSON(): object {
+    return { ...this, used: this.used, resetAt: this.resetAt };
+  }
+
+  /** Units that the policy which decided can grant at once. */
+  #capacity(): number {
+    for (let one: Ledger | undefined = this; one !== undefined; one = one.#earlier) {
+      const found = one.#page.demands.find(({ policy }) => policy.name === this.policy);
+      if (found !== undefined) return found.policy.capacity;
+    }
+    return this.limit;
+  }
+
+  /** From here on limiters keep their decisions under names of their own, and find one another all the same. */
+  static keepElsewhere(): void {
+    elsewhere ??= new WeakMap();
   }
 
   /** What is on a request, if it is from here: others use the same property. */
-  static from(found: unknown): Ledger | undefined {
-    return typeof found === 'object' && found !== null && #entry in found ? found : undefined;
+  static on<R>(request: R, reader: Reader<R>): Ledger | undefined {
+    if (elsewhere !== undefined) return elsewhere.get(request as object);
+    const found = reader.earlier(request);
+    return typeof found === 'object' && found !== null && #page in found ? found : undefined;
+  }
+
+  static keep(request: unknown, ledger: Ledger): void {
+    elsewhere?.set(request as object, ledger);
+  }
+
+  /** Whether that limiter has decided on the request already. */
+  static includes(ledger: Ledger | undefined, owner: object): boolean {
+    for (let one = ledger; one !== undefined; one = one.#earlier) if (one.#page.owner === owner) return true;
+    return false;
   }
 
   /** Gives back what all limiters up to this one have taken. */
   static giveBack(ledger: Ledger | undefined, occasion: Occasion): void {
-    for (let one = ledger; one !== undefined; one = one.#earlier) one.#entry?.giveBack(occasion);
+    for (let one = ledger; one !== undefined; one = one.#earlier) one.#page.hold?.giveBack(occasion);
+  }
+
+  /**
+   * Every policy that the client should know of, the first limiter's first: its own limits, and what else has refused.
+   */
+  static lines(ledger: Ledger): readonly QuotaLine[] {
+    const own = Ledger.ownLines(ledger);
+    return ledger.#earlier === undefined ? own : [...Ledger.lines(ledger.#earlier), ...own];
+  }
+
+  /** Those of the last limiter. */
+  static ownLines(ledger: Ledger): readonly QuotaLine[] {
+    const { demands, answers } = ledger.#page;
+    const lines: QuotaLine[] = [];
+    for (const [i, { line, policy }] of demands.entries()) {
+      const decision = answers[i]!;
+      if (decision.allowed && line.kind !== 'limit' && line.kind !== 'slot') continue;
+      const windowMs = line.kind === 'slot' ? undefined : policy.windowMs;
+      lines.push({ name: policy.name, limit: policy.limit, windowMs, unit: line.unit, decision });
+    }
+    return lines;
   }
 }
 

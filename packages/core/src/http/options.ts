@@ -1,172 +1,181 @@
-import type { AlgorithmName } from '../algorithms/index.js';
-import { checkCost } from '../charge.js';
 import type { Clock } from '../clock.js';
-import type { Decision, DecisionEvent } from '../decision.js';
+import type { DecisionEvent } from '../decision.js';
 import { type Duration, parseDuration } from '../duration.js';
-import { SluiceError } from '../errors.js';
+import { SluiceError, show } from '../errors.js';
+import type { AccessList } from '../identity/access-list.js';
+import type { IdentityOptions } from '../identity/options.js';
+import type { Overrides } from '../identity/overrides.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { checkNames, checkType } from '../options.js';
-import { type CompiledPolicy, checkAlgorithm, compilePolicies, type Policy, type PolicyInput } from '../policy.js';
+import type { PolicyInput } from '../policy.js';
 import type { Store } from '../store.js';
-import type { HeaderStyle } from './headers.js';
-import type { IdentityOptions } from './identity.js';
+import type { StoreErrorMode } from '../store-errors.js';
+import type { HeaderOptions } from './headers.js';
+import type { RequestDecision } from './ledger.js';
+import { type KeySource, type Limiting, limitingNames, type Rule } from './limiting.js';
 import type { LimitedResponse } from './refusal.js';
+import type { ResponseOptions } from './response.js';
 
-/** What `rateLimit` takes; `R` is the framework's own request, which every callback is given. */
-export interface RateLimitOptions<R> {
-  /**
-   * Sets the limiter apart from others that share its store, and names its policy: in decisions, in refusals, and
-   * before the names of `limits`. 1 to 64 characters of `[A-Za-z0-9_-]`.
-   */
-  name?: string;
-  /** Units per window, of the one policy that is not listed in `limits`. @default 1000 */
-  limit?: number;
-  /** @default '1h' */
-  window?: Duration;
-  /** @default 'sliding-window-counter', or 'token-bucket' where a burst is given */
-  algorithm?: AlgorithmName;
-  /** Units that may be taken at once, for the two buckets. @default limit */
-  burst?: number;
-  /** Where fixed windows begin. @default 'epoch' */
-  anchor?: Policy['anchor'];
-  /** Charges refused requests too. @default false */
-  countRefused?: boolean;
-  /** Several policies instead of one: all grant, or none is charged. */
-  limits?: readonly PolicyInput[];
+/** What observes a decision on a request is told. */
+export interface RequestEvent<R> extends DecisionEvent<R> {
+  readonly request: R;
+  /** Whether the decision counts, or is what a shadow would have decided. */
+  readonly mode: 'enforce' | 'shadow';
+  /** The rule that applied, as it is written. */
+  readonly rule: string | undefined;
+  readonly tier: string | undefined;
+}
 
-  /** Who is limited, instead of API key, user or address; a list of parts is kept apart by itself. */
-  key?: (request: R) => MaybePromise<string | readonly string[]>;
-  /** Units that a request takes. @default 1 */
-  cost?: number | ((request: R) => MaybePromise<number>);
+/**
+ * Answers a request that may not pass: by what it returns, which is put in place of the default; by an error, for the
+ * framework's error handling; or by itself, and then it returns `'answered'`. The headers are on the response already.
+ */
+export type RefusalHandler<R, S> = (
+  request: R,
+  decision: RequestDecision,
+  response: S,
+) => MaybePromise<LimitedResponse | Error | 'answered' | undefined>;
+
+/** Says whether a response that was completed is one whose units go back. */
+export type ResponseTest<R, S> = (request: R, response: S) => MaybePromise<boolean>;
+
+export interface Lists {
+  /** Who is never limited: addresses, CIDR ranges, `user:42`, `api-key:secret`, or what `key` returns. */
+  allow?: readonly string[] | AccessList;
+  /** Who is always refused, with 403. */
+  block?: readonly string[] | AccessList;
+}
+
+/** Where warnings and refusals are logged: `console`, and most loggers, will do. */
+export interface Logger {
+  warn(message: string): void;
+  /** A line for each refusal. */
+  info?(message: string): void;
+}
+
+/**
+ * What `rateLimit` takes; `R` is the framework's own request, which every callback is given, and `S` its response.
+ */
+export interface RateLimitOptions<R, S = unknown> extends Limiting<R> {
+  /** Who is limited. @default API key, else user, else address */
+  key?: KeySource<R>;
   /** Requests that are not limited at all. */
   skip?: (request: R) => MaybePromise<boolean>;
+  /** Limits of routes. What none of them matches falls to the limits above. */
+  rules?: readonly Rule<R>[];
+  /** Which of the tiers a request belongs to; none, or an unknown one, is the default tier. */
+  tier?: (request: R) => MaybePromise<string | undefined>;
+  defaultTier?: string;
+  /** Limits of single keys, instead of those above; rules keep theirs. */
+  overrides?: Readonly<Record<string, PolicyInput | readonly PolicyInput[]>> | Overrides;
+  lists?: Lists;
   /** How clients are told apart. */
-  identity?: IdentityOptions;
+  identity?: IdentityOptions<R>;
+  /** Limits by address, for the phase before authentication. */
+  beforeAuth?: PolicyInput | readonly PolicyInput[];
 
   /** @default 'legacy' */
-  headers?: HeaderStyle;
+  headers?: HeaderOptions;
+  /** How requests are answered. */
+  response?: ResponseOptions<R>;
   /** Answers a refused request in another way than with problem details. */
-  onLimited?: (request: R, decision: Decision) => MaybePromise<LimitedResponse | undefined>;
+  onLimited?: RefusalHandler<R, S>;
+  /** Answers, in the same way, who is blocked or banned. */
+  onBanned?: RefusalHandler<R, S>;
+  /** Observes every request that passes. */
+  onAllowed?: (request: R, decision: RequestDecision) => void;
+  /** Observes every decision, also of shadows, and should be quick. If it throws, the request fails and its units stay taken. */
+  onDecision?: (event: RequestEvent<R>) => void;
+
   /** Holds requests that a leaky bucket has granted until its drain reaches them. @default true */
   shape?: boolean;
   /** The longest time that a leaky bucket holds a request; one that would wait longer is refused. @default '30s' */
   maxDelay?: Duration;
-  /** Gives the units back when the response was completed with a status below 400. @default false */
-  skipSuccessful?: boolean;
-  /** Gives the units back when the response was completed with a status of 400 or above. @default false */
-  skipFailed?: boolean;
+  /** Gives the units back when the response was completed with a status below 400, or the function says so. @default false */
+  skipSuccessful?: boolean | ResponseTest<R, S>;
+  /** Gives the units back when the response was completed with a status of 400 or above, or the function says so. @default false */
+  skipFailed?: boolean | ResponseTest<R, S>;
 
   /** @default a MemoryStore of its own */
   store?: Store;
+  /** What becomes of a request when the store fails. @default 'throw' */
+  onStoreError?: StoreErrorMode;
   /** Times the holding of requests, and the default store. @default systemClock */
   clock?: Clock;
-  /** Observes every decision, and should be quick. If it throws, the request fails and its units stay taken. */
-  onDecision?: (event: DecisionEvent<R>) => void;
+  /** @default warnings of the process */
+  logger?: Logger;
 }
 
-const single = ['limit', 'window', 'algorithm', 'burst', 'anchor', 'countRefused'] as const;
 export const optionNames = [
-  'name',
-  ...single,
-  'limits',
+  ...limitingNames,
   'key',
-  'cost',
   'skip',
+  'rules',
+  'tier',
+  'defaultTier',
+  'overrides',
+  'lists',
   'identity',
+  'beforeAuth',
   'headers',
+  'response',
   'onLimited',
+  'onBanned',
+  'onAllowed',
+  'onDecision',
   'shape',
   'maxDelay',
   'skipSuccessful',
   'skipFailed',
   'store',
+  'onStoreError',
   'clock',
-  'onDecision',
+  'logger',
 ] as const;
 
 /** @throws SluiceError for a name that does not exist or a value of the wrong type. */
-export function checkOptions<R>(options: RateLimitOptions<R>): void {
+export function checkOptions<R, S>(options: RateLimitOptions<R, S>): void {
   checkNames(
     options,
     optionNames,
     'rateLimit',
     "rateLimit({ limit: 100, window: '1m' }), called where it is used: app.use(rateLimit())",
   );
-  for (const name of ['limit', 'window', 'limits', 'store'] as const) {
+  for (const name of ['limit', 'window', 'limits', 'tiers', 'rules', 'store'] as const) {
     if (!Object.hasOwn(options, name) || options[name] !== undefined) continue;
     throw new SluiceError(
       'INVALID_OPTION',
       `rateLimit: '${name}' is undefined. Give it a value, or leave it out for the default.`,
     );
   }
-  for (const name of ['key', 'skip', 'onLimited', 'onDecision']) checkType(options, name, 'function', 'rateLimit');
-  checkType(options, 'name', 'string', 'rateLimit');
-  for (const name of ['shape', 'skipSuccessful', 'skipFailed']) checkType(options, name, 'boolean', 'rateLimit');
-  if (options.skipSuccessful && options.skipFailed) {
+  for (const name of ['skip', 'tier', 'onLimited', 'onBanned', 'onAllowed', 'onDecision']) {
+    checkType(options, name, 'function', 'rateLimit');
+  }
+  checkType(options, 'shape', 'boolean', 'rateLimit');
+  checkType(options, 'defaultTier', 'string', 'rateLimit');
+  for (const name of ['skipSuccessful', 'skipFailed'] as const) {
+    const value = options[name];
+    if (value === undefined || typeof value === 'boolean' || typeof value === 'function') continue;
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rateLimit: "${name}" must be a boolean, or a function of request and response, not ${show(value)}.`,
+    );
+  }
+  if (options.skipSuccessful === true && options.skipFailed === true) {
     throw new SluiceError(
       'INVALID_OPTION',
       "rateLimit: 'skipSuccessful' and 'skipFailed' together would give back every request's units. Choose one.",
     );
   }
-}
-
-/** The policies that the options describe. */
-export function policiesOf<R>(options: RateLimitOptions<R>): readonly CompiledPolicy[] {
-  const { limits, algorithm, name } = options;
-  if (algorithm !== undefined) checkAlgorithm(algorithm, 'rateLimit');
-  if (limits === undefined) {
-    const { limit = 1_000, window = '1h', burst, anchor, countRefused } = options;
-    const policy: Policy = { limit, window };
-    if (algorithm !== undefined) policy.algorithm = algorithm;
-    if (burst !== undefined) policy.burst = burst;
-    if (anchor !== undefined) policy.anchor = anchor;
-    if (countRefused !== undefined) policy.countRefused = countRefused;
-    return compilePolicies([policy], 'rateLimit', { name });
+  const { logger } = options;
+  if (logger !== undefined && typeof logger?.warn !== 'function') {
+    throw new SluiceError('INVALID_OPTION', `rateLimit: 'logger' needs a method warn(message); got ${show(logger)}.`);
   }
-  const both = single.find((name) => name !== 'algorithm' && options[name] !== undefined);
-  if (both !== undefined) {
-    throw new SluiceError(
-      'INVALID_OPTION',
-      `rateLimit: '${both}' and 'limits' are given. Move '${both}' into the policies that 'limits' lists.`,
-    );
-  }
-  return compilePolicies(limits, 'limits', { algorithm, name });
-}
-
-/**
- * The policies of the neighbourhood that cheap identities must not escape: each one's numbers times `factor`. A queue
- * of the neighbourhood delays nobody, so that a leaky bucket's ceiling is a token bucket.
- */
-export function ceilingsOf(policies: readonly CompiledPolicy[], factor: number): readonly CompiledPolicy[] {
-  const most = (units: number) => Math.min(units * factor, 1_000_000_000);
-  return policies.map(({ id, name, algorithm, limit, capacity, anchor, countRefused, windowMs }) => {
-    const bucket = algorithm === 'token-bucket' || algorithm === 'leaky-bucket';
-    const ceiling: Policy = {
-      algorithm: bucket ? 'token-bucket' : algorithm,
-      limit: most(limit),
-      window: windowMs,
-      countRefused,
-    };
-    if (bucket && limit > 0) ceiling.burst = most(capacity);
-    if (algorithm === 'fixed-window') ceiling.anchor = anchor;
-    // An id that no policy of a user's can have.
-    return { ...compilePolicies([ceiling], 'identity.ceiling')[0]!, id: `${id}~ceiling`, name: `${name}-ceiling` };
-  });
-}
-
-/** @throws SluiceError `INVALID_COST` for a cost of every request that no request could ever pay. */
-export function checkFixedCost(cost: number, policies: readonly CompiledPolicy[]): void {
-  checkCost(cost);
-  const tooSmall = policies.find(({ capacity, limit }) => limit > 0 && cost > capacity);
-  if (tooSmall === undefined) return;
-  throw new SluiceError(
-    'INVALID_COST',
-    `rateLimit: with a 'cost' of ${cost} no request could ever pass, since policy '${tooSmall.name}' holds at most ` +
-      `${tooSmall.capacity} units at once. Lower the cost, or raise the limit or the burst.`,
-  );
+  if (options.lists !== undefined)
+    checkNames(options.lists, ['allow', 'block'], 'lists', "{ block: ['203.0.113.0/24'] }");
 }
 
 /** Milliseconds for which a request may be held. */
-export function maxDelayOf<R>({ maxDelay = '30s' }: RateLimitOptions<R>): number {
+export function maxDelayOf({ maxDelay = '30s' }: { maxDelay?: Duration }): number {
   return parseDuration(maxDelay, "rateLimit: 'maxDelay'");
 }

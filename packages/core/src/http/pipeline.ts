@@ -1,81 +1,75 @@
-import { type Charge, checkCost } from '../charge.js';
-import { claim } from '../claims.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
-import { combine, type Decision } from '../decision.js';
+import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
-import { MemoryStore } from '../memory/memory-store.js';
-import type { CompiledPolicy, PolicyText } from '../policy.js';
-import { checkStore, type Store } from '../store.js';
-import { exposeHeaders, type HeaderFields, type HeaderWriter, headerWriter, retryAfterSeconds } from './headers.js';
-import { Identifier, type Identity } from './identity.js';
-import { Entry, Ledger } from './ledger.js';
-import { ceilingsOf, checkFixedCost, checkOptions, maxDelayOf, policiesOf, type RateLimitOptions } from './options.js';
+import type { PolicyText } from '../policy.js';
+import { Hold } from '../reservation.js';
+import { Engine } from './engine.js';
+import type { Exchange } from './exchange.js';
+import { type Explanation, explain } from './explanation.js';
+import type { Judgement } from './judgement.js';
+import { Ledger, type RequestDecision } from './ledger.js';
+import type { Demand } from './line.js';
+import { checkOptions, maxDelayOf, type RateLimitOptions, type RequestEvent } from './options.js';
+import { Plan } from './plan.js';
 import type { HeaderSource, Reader, ResponseLike } from './reader.js';
-import { customised, type LimitedResponse, type Refusal, RefusalWriter } from './refusal.js';
-
-/** A Verdict is what an adapter is to do with a request. */
-export type Verdict =
-  /** Hand it on: it is not limited. */
-  | { readonly action: 'skip' }
-  /** Hand it on, with these headers on its response. */
-  | { readonly action: 'pass'; readonly decision: Decision; readonly headers: HeaderFields }
-  /** Answer it. */
-  | ({ readonly action: 'refuse'; readonly decision: Decision } & Refusal)
-  /** Do nothing: the client has left. */
-  | { readonly action: 'gone' };
+import { Responder } from './responder.js';
+import { Settling } from './settling.js';
+import { castShadows, freeWhenClosed } from './shadows.js';
+import type { Verdict } from './verdict.js';
 
 const skipped: Verdict = { action: 'skip' };
 const gone: Verdict = { action: 'gone' };
-
-/** What the stages of one request hand on to one another. */
-interface Exchange<R> {
-  readonly request: R;
-  readonly response: ResponseLike;
-  readonly headers: HeaderSource;
-}
 
 /**
  * A Pipeline is the whole of a rate limiting middleware but for the framework. It answers at once where the store and
  * the callbacks do, and with a promise where they do not, or where a request is held.
  */
-export class Pipeline<R> {
+export class Pipeline<R, S = unknown> {
+  readonly #early: Pipeline<R, S> | undefined;
   readonly #reader: Reader<R>;
-  readonly #options: RateLimitOptions<R>;
-  readonly #policies: readonly CompiledPolicy[];
-  readonly #ceilings: readonly CompiledPolicy[];
-  readonly #identifier: Identifier<R>;
-  readonly #store: Store;
+  readonly #options: RateLimitOptions<R, S>;
+  readonly #engine: Engine<R>;
   readonly #clock: Clock;
   readonly #maxDelay: number;
-  readonly #writeHeaders: HeaderWriter | undefined;
-  readonly #refusals: RefusalWriter;
+  readonly #responder: Responder<R, S>;
+  readonly #settling: Settling<R, S>;
 
-  /** @throws SluiceError for options that cannot work, with the remedy. */
-  constructor(reader: Reader<R>, input: RateLimitOptions<R> | PolicyText = {}) {
-    const options: RateLimitOptions<R> = typeof input === 'string' ? { limits: [input] } : input;
+  /**
+   * Whom a pipeline of the same `family` bans, this one refuses too.
+   * @throws SluiceError for options that cannot work, with the remedy.
+   */
+  constructor(reader: Reader<R>, input: RateLimitOptions<R, S> | PolicyText = {}, family?: Pipeline<R, S>) {
+    const options: RateLimitOptions<R, S> = typeof input === 'string' ? { limits: [input] } : input;
     checkOptions(options);
     this.#reader = reader;
     this.#options = options;
-    this.#policies = policiesOf(options);
-    this.#identifier = new Identifier(reader, options.identity);
-    this.#ceilings = this.#identifier.ceiling ? ceilingsOf(this.#policies, this.#identifier.ceiling) : [];
     this.#clock = checkClock(options.clock === undefined ? systemClock : options.clock, 'rateLimit');
-    this.#store = options.store === undefined ? new MemoryStore({ clock: this.#clock }) : options.store;
-    checkStore(this.#store, 'rateLimit');
     const maxDelay = maxDelayOf(options);
     this.#maxDelay = options.shape === false ? Number.POSITIVE_INFINITY : maxDelay;
-    this.#writeHeaders = headerWriter(options.headers ?? 'legacy');
-    this.#refusals = new RefusalWriter([...this.#policies, ...this.#ceilings]);
-    if (options.cost !== undefined && typeof options.cost !== 'function') checkFixedCost(options.cost, this.#policies);
-    claim(this.#store, [...this.#policies, ...this.#ceilings], 'rateLimit');
+    this.#settling = new Settling(options, (error) => this.#warn('A judge of skipSuccessful or skipFailed', error));
+    this.#engine = new Engine(
+      reader,
+      options,
+      this.#clock,
+      (message) => this.#log(message),
+      family && family.#engine.ban,
+    );
+    this.#responder = new Responder(reader, options);
+    if (this.property !== 'rateLimit') Ledger.keepElsewhere();
+    this.#early = this.#earlyPhase();
+  }
+
+  /** The name under which an adapter puts the decision on the request. */
+  get property(): string {
+    return this.#responder.response.property;
   }
 
   /**
    * Decides on a request. `headers` is where the framework collects the headers of the response.
    * Errors of callbacks and of the store are thrown, or reject the promise.
    */
-  handle(request: R, response: ResponseLike, headers: HeaderSource): MaybePromise<Verdict> {
+  handle(request: R, response: ResponseLike, headers: S & HeaderSource): MaybePromise<Verdict> {
     try {
       const verdict = this.#begin({ request, response, headers });
       return isPromise(verdict) ? verdict.then(undefined, rethrow) : verdict;
@@ -84,78 +78,196 @@ export class Pipeline<R> {
     }
   }
 
-  #begin(exchange: Exchange<R>): MaybePromise<Verdict> {
+  /**
+   * The phase before authentication. For a request that it has not seen, it runs as part of this one.
+   * @throws SluiceError `INVALID_OPTION` without the option `beforeAuth`.
+   */
+  before(): Pipeline<R, S> {
+    if (this.#early !== undefined) return this.#early;
+    throw new SluiceError(
+      'INVALID_OPTION',
+      "rateLimit: there is no phase before authentication. Give it a limit by address, like beforeAuth: '300/1m'.",
+    );
+  }
+
+  /**
+   * Decides on a request without answering it; `take` says whether it is charged. Resolves with `undefined` for one
+   * that is not limited. Nothing is held, and a place among the requests at work is not taken.
+   */
+  async decide(request: R, take: boolean): Promise<RequestDecision | undefined> {
+    if ((await this.#options.skip?.(request)) ?? false) return undefined;
+    const plan = new Plan(request);
+    await this.#engine.planner.complete(plan);
+    if (plan.listed?.list === 'allow') return undefined;
+    plan.demands = plan.demands.filter((demand) => !isSlot(demand));
+    const { demands, rule, tier } = plan;
+    let judgement: Judgement;
+    if (plan.listed !== undefined) judgement = this.#blocked(plan.listed.entry.until);
+    else if (demands.length === 0) return undefined;
+    else if (take) judgement = await this.#engine.judge.judge(plan);
+    else judgement = this.#engine.judge.look(demands, await this.#engine.store.peek(demands));
+    if (take) await this.#options.onDecision?.(this.#event(plan, judgement));
+    const { decision, answers } = judgement;
+    return new Ledger(undefined, {
+      decision,
+      key: keyOf(plan),
+      rule,
+      tier,
+      demands,
+      answers,
+      hold: undefined,
+      owner: this,
+    });
+  }
+
+  /** What a request would be told, and why; nothing is charged. Callbacks of the options are asked as for a request. */
+  async explain(request: R): Promise<Explanation> {
+    const skip = (await this.#options.skip?.(request)) ?? false;
+    const plan = new Plan(request);
+    if (!skip) await this.#engine.planner.complete(plan);
+    return explain(plan, skip, this.#engine.store, this.#clock);
+  }
+
+  /** The state of every policy from which the key has taken something, or that blocks it. */
+  get(key: string): Promise<readonly Decision[]> {
+    return this.#engine.get(key);
+  }
+
+  /** Forgets what the key has taken, and whether it is blocked or banned. */
+  reset(key: string): Promise<void> {
+    return this.#engine.reset(key);
+  }
+
+  /** Lets the store go, and closes it if it is the limiter's own. */
+  async close(): Promise<void> {
+    await this.#early?.close();
+    await this.#engine.close();
+  }
+
+  #begin(exchange: Exchange<R, S>): MaybePromise<Verdict> {
+    const { request, response, headers } = exchange;
+    const early = this.#early;
+    if (early === undefined || Ledger.includes(Ledger.on(request, this.#reader), early)) return this.#skip(exchange);
+    const goOn = (verdict: Verdict): MaybePromise<Verdict> => {
+      if (verdict.action === 'pass') exchange.before = verdict.decision as Ledger;
+      return verdict.action === 'pass' || verdict.action === 'skip' ? this.#skip(exchange) : verdict;
+    };
+    const verdict = early.handle(request, response, headers);
+    return isPromise(verdict) ? verdict.then(goOn) : goOn(verdict);
+  }
+
+  #skip(exchange: Exchange<R, S>): MaybePromise<Verdict> {
     const skip = this.#options.skip?.(exchange.request);
-    if (isPromise(skip)) return skip.then((yes) => (yes ? skipped : this.#identify(exchange)));
-    return skip ? skipped : this.#identify(exchange);
+    if (isPromise(skip)) return skip.then((yes) => (yes ? skipped : this.#plan(exchange)));
+    return skip ? skipped : this.#plan(exchange);
   }
 
-  #identify(exchange: Exchange<R>): MaybePromise<Verdict> {
-    const { key } = this.#options;
-    if (key === undefined) {
-      // A client that has left has no address any more.
-      if (exchange.response.destroyed) return gone;
-      return this.#price(exchange, this.#identifier.identify(exchange.request));
+  #plan(exchange: Exchange<R, S>): MaybePromise<Verdict> {
+    // A client that has left has no address any more.
+    if (exchange.response.destroyed) return gone;
+    const plan = new Plan(exchange.request);
+    const completed = this.#engine.planner.complete(plan);
+    return isPromise(completed) ? completed.then(() => this.#charge(exchange, plan)) : this.#charge(exchange, plan);
+  }
+
+  #charge(exchange: Exchange<R, S>, plan: Plan<R>): MaybePromise<Verdict> {
+    const { demands, listed, shadows } = plan;
+    if (listed?.list === 'allow') return skipped;
+    if (listed !== undefined) return this.#tell(exchange, plan, this.#blocked(listed.entry.until), undefined);
+    if (demands.length === 0) {
+      if (shadows === undefined) return skipped;
+      this.#castShadows(exchange, plan);
+      return this.#clear(exchange) ?? skipped;
     }
-    const named = key(exchange.request);
-    if (isPromise(named)) return named.then((later) => this.#price(exchange, this.#identifier.named(later)));
-    return this.#price(exchange, this.#identifier.named(named));
+    const judgement = this.#engine.judge.judge(plan);
+    if (isPromise(judgement)) return judgement.then((later) => this.#conclude(exchange, plan, later));
+    return this.#conclude(exchange, plan, judgement);
   }
 
-  #price(exchange: Exchange<R>, identity: Identity): MaybePromise<Verdict> {
-    const { cost = 1 } = this.#options;
-    if (typeof cost === 'number') return this.#charge(exchange, identity, cost);
-    const price = cost(exchange.request);
-    if (isPromise(price)) return price.then((later) => this.#charge(exchange, identity, later));
-    return this.#charge(exchange, identity, price);
-  }
-
-  #charge(exchange: Exchange<R>, identity: Identity, cost: number): MaybePromise<Verdict> {
-    checkCost(cost);
-    const charges: Charge[] = [];
-    for (const policy of this.#policies) charges.push({ policy, key: identity.key, cost });
-    for (const key of identity.ceilings) for (const policy of this.#ceilings) charges.push({ policy, key, cost });
-    const decisions = this.#store.consume(charges);
-    if (isPromise(decisions)) return decisions.then((answer) => this.#conclude(exchange, charges, combine(answer)));
-    return this.#conclude(exchange, charges, combine(decisions));
-  }
-
-  #conclude(exchange: Exchange<R>, charges: readonly Charge[], granted: Decision): MaybePromise<Verdict> {
-    const { request, response } = exchange;
-    const { onDecision, skipSuccessful, skipFailed } = this.#options;
-    let decision = granted;
-    let entry: Entry | undefined;
-
-    if (granted.allowed) {
-      entry = new Entry(this.#store, charges, granted.at);
-      if (granted.delay > this.#maxDelay) {
-        entry.giveBack('refused');
-        decision = combine((granted.policies ?? [granted]).map((one) => this.#impatient(one)));
-      } else if (skipSuccessful || skipFailed) {
-        this.#settleWhenFinished(response, entry);
-      }
+  #conclude(exchange: Exchange<R, S>, plan: Plan<R>, judgement: Judgement): MaybePromise<Verdict> {
+    const { demands, answers, decision, refusal } = judgement;
+    if (refusal !== undefined) return this.#tell(exchange, plan, judgement, undefined);
+    const { request, response, headers } = exchange;
+    const { store, judge } = this.#engine;
+    const hold = new Hold(store, this.#engine.isPlain ? demands : demands.filter(isSpent), decision.at);
+    const slots = this.#engine.isPlain ? none : demands.filter(isSlot);
+    if (decision.delay > this.#maxDelay) {
+      hold.giveBack('refused');
+      if (slots.length > 0) new Hold(store, slots, decision.at).giveBack('refused');
+      const impatient = answers.map((one) => this.#impatient(one));
+      return this.#tell(exchange, plan, judge.refuse(demands, impatient), undefined);
     }
+    if (slots.length > 0) freeWhenClosed(response, new Hold(store, slots, decision.at));
+    if (this.#settling.isNeeded) this.#settling.watch(request, response, headers, hold);
+    if (plan.shadows !== undefined) this.#castShadows(exchange, plan);
+    return this.#tell(exchange, plan, judgement, hold);
+  }
 
-    const told: unknown = onDecision?.({ decision, key: charges[0]!.key, cost: charges[0]!.cost, request });
+  /** Tells the observers, then the client. */
+  #tell(exchange: Exchange<R, S>, plan: Plan<R>, judgement: Judgement, hold: Hold | undefined): MaybePromise<Verdict> {
+    const { decision } = judgement;
+    if (!decision.allowed) this.#logRefusal(plan, decision);
+    const told: unknown = this.#options.onDecision?.(this.#event(plan, judgement));
     // An observer should not be asynchronous; if it is all the same, its rejection must not end the process.
-    if (isPromise(told)) return told.then(() => this.#answer(exchange, decision, entry));
-    return this.#answer(exchange, decision, entry);
+    if (isPromise(told)) return told.then(() => this.#answer(exchange, plan, judgement, hold));
+    return this.#answer(exchange, plan, judgement, hold);
   }
 
-  #answer(exchange: Exchange<R>, decision: Decision, entry: Entry | undefined): MaybePromise<Verdict> {
-    const earlier = Ledger.from(this.#reader.earlier(exchange.request));
-    const ledger = new Ledger(earlier, decision, entry);
-    if (!decision.allowed) return this.#refuse(exchange, ledger, decision);
+  #event(plan: Plan<R>, { decision, demands }: Judgement): RequestEvent<R> {
+    const { request, rule, tier } = plan;
+    return { decision, key: keyOf(plan), cost: demands[0]?.cost ?? 0, request, mode: 'enforce', rule, tier };
+  }
+
+  #answer(
+    exchange: Exchange<R, S>,
+    plan: Plan<R>,
+    { decision, demands, answers, refusal }: Judgement,
+    hold: Hold | undefined,
+  ): MaybePromise<Verdict> {
+    const { request } = exchange;
+    const { rule, tier } = plan;
+    const earlier = exchange.before ?? Ledger.on(request, this.#reader);
+    const page = { decision, key: keyOf(plan), rule, tier, demands, answers, hold, owner: this };
+    const ledger = new Ledger(earlier, page);
+    Ledger.keep(request, ledger);
+    if (refusal !== undefined) {
+      Ledger.giveBack(ledger, 'refused');
+      return this.#responder.refuse(exchange, ledger, decision, refusal);
+    }
     if (decision.delay === 0 || this.#options.shape === false) return this.#pass(exchange, ledger);
     return this.#hold(exchange, ledger, decision.delay);
   }
 
-  /** A client that did not wait for the response has paid. Over HTTP/2, such a response is "finished" all the same. */
-  #settleWhenFinished(response: ResponseLike, entry: Entry): void {
-    const { skipSuccessful, skipFailed } = this.#options;
-    response.once('finish', () => {
-      if (!response.writableEnded || response.stream?.aborted) return;
-      if (response.statusCode < 400 ? skipSuccessful : skipFailed) entry.giveBack('finished');
+  #pass(exchange: Exchange<R, S>, ledger: Ledger): MaybePromise<Verdict> {
+    const told: unknown = this.#options.onAllowed?.(exchange.request, ledger);
+    if (isPromise(told)) return told.then(() => this.#responder.pass(exchange, ledger));
+    return this.#responder.pass(exchange, ledger);
+  }
+
+  /** A request that this limiter leaves alone: with the headers of the phase before, if that ran as part of it. */
+  #clear(exchange: Exchange<R, S>): MaybePromise<Verdict> | undefined {
+    return exchange.before === undefined ? undefined : this.#responder.pass(exchange, exchange.before);
+  }
+
+  /** Holds the request until the drain reaches it; a client that leaves meanwhile has its units given back. */
+  #hold(exchange: Exchange<R, S>, ledger: Ledger, delay: number): Promise<Verdict> {
+    const { response } = exchange;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        cancel();
+        Ledger.giveBack(ledger, 'left');
+        resolve(gone);
+      };
+      const cancel = this.#clock.after(delay, () => {
+        response.removeListener('close', leave);
+        try {
+          resolve(this.#pass(exchange, ledger));
+        } catch (error) {
+          reject(error);
+        }
+      });
+      if (response.destroyed) leave();
+      else response.once('close', leave);
     });
   }
 
@@ -173,60 +285,118 @@ export class Pipeline<R> {
     };
   }
 
-  #pass(exchange: Exchange<R>, ledger: Ledger): Verdict {
-    const headers: HeaderFields = {};
-    this.#writeHeaders?.(headers, ledger);
-    this.#expose(exchange, headers);
-    return { action: 'pass', decision: ledger, headers };
+  /** The judgement on a client on the block list: for ever, or until the entry expires. */
+  #blocked(until: number | undefined): Judgement {
+    const at = this.#clock.now() / 1_000;
+    const retryAfter = until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - at);
+    const decision: Decision = {
+      allowed: false,
+      policy: 'block-list',
+      limit: 0,
+      remaining: 0,
+      resetAfter: retryAfter,
+      retryAfter,
+      delay: 0,
+      at,
+      source: 'store',
+    };
+    return { demands: none, answers: none, decision, refusal: 'blocked' };
   }
 
-  /** Holds the request until the drain reaches it; a client that leaves meanwhile has its units given back. */
-  #hold(exchange: Exchange<R>, ledger: Ledger, delay: number): Promise<Verdict> {
-    const { response } = exchange;
-    return new Promise((resolve) => {
-      const leave = () => {
-        cancel();
-        Ledger.giveBack(ledger, 'left');
-        resolve(gone);
-      };
-      const cancel = this.#clock.after(delay, () => {
-        response.removeListener('close', leave);
-        resolve(this.#pass(exchange, ledger));
-      });
-      if (response.destroyed) leave();
-      else response.once('close', leave);
-    });
+  #castShadows({ request, response }: Exchange<R, S>, { shadows, rule, tier }: Plan<R>): void {
+    const { onDecision } = this.#options;
+    castShadows(
+      this.#engine.store,
+      shadows!,
+      response,
+      ({ key, cost, line }, decision) => {
+        if (!decision.allowed) this.#info(`would have refused ${key}: ${sentence(decision, line.rule)} (shadow)`);
+        onDecision?.({
+          decision,
+          key,
+          cost,
+          request,
+          mode: 'shadow',
+          rule: line.rule ?? rule,
+          tier: line.tier ?? tier,
+        });
+      },
+      (error) => this.#warn('A shadow', error),
+    );
   }
 
-  #refuse(exchange: Exchange<R>, decision: Ledger, own: Decision): MaybePromise<Verdict> {
-    const { request } = exchange;
-    Ledger.giveBack(decision, 'refused');
-    const headers: HeaderFields = {};
-    this.#writeHeaders?.(headers, decision);
-    const seconds = retryAfterSeconds(own);
-    if (seconds !== undefined) headers['Retry-After'] = String(seconds);
-    this.#expose(exchange, headers);
-    headers['Cache-Control'] = 'no-store';
-    const refusal = this.#refusals.write(headers, own, this.#reader.header(request, 'accept'));
-    const { onLimited } = this.#options;
-    if (onLimited === undefined) return { action: 'refuse', decision, ...refusal };
-    const conclude = (response: LimitedResponse | undefined): Verdict => ({
-      action: 'refuse',
-      decision,
-      ...customised(refusal, response),
-    });
-    const response = onLimited(request, decision);
-    return isPromise(response) ? response.then(conclude) : conclude(response);
+  /** The phase before authentication counts by address, and knows nobody but by it. */
+  #earlyPhase(): Pipeline<R, S> | undefined {
+    const { beforeAuth, name } = this.#options;
+    if (beforeAuth === undefined) return undefined;
+    const { identity, lists, headers, response, onLimited, onBanned, onDecision, logger, clock, skip, penalty, mode } =
+      this.#options;
+    const shared = {
+      identity,
+      lists,
+      headers,
+      response,
+      onLimited,
+      onBanned,
+      onDecision,
+      logger,
+      clock,
+      skip,
+      penalty,
+      mode,
+    };
+    const given = Object.fromEntries(Object.entries(shared).filter(([, value]) => value !== undefined));
+    return new Pipeline(
+      this.#reader,
+      {
+        ...(given as RateLimitOptions<R, S>),
+        name: name === undefined ? 'before-auth' : `${name}-before-auth`,
+        limits: (Array.isArray(beforeAuth) ? beforeAuth : [beforeAuth]) as NonNullable<RateLimitOptions<R>['limits']>,
+        key: 'ip',
+        store: this.#engine.store,
+      },
+      this,
+    );
   }
 
-  /** Lets scripts of other origins read what is in `fields`. */
-  #expose({ request, headers }: Exchange<R>, fields: HeaderFields): void {
-    if (this.#reader.header(request, 'origin') === undefined) return;
-    const names = Object.keys(fields);
-    if (names.length === 0) return;
-    const present = headers.getHeader('access-control-expose-headers');
-    fields['Access-Control-Expose-Headers'] = exposeHeaders(present, names);
+  #logRefusal(plan: Plan<R>, decision: Decision): void {
+    if (this.#options.logger?.info === undefined) return;
+    this.#info(`refused ${keyOf(plan)}: ${sentence(decision, plan.rule)}`);
   }
+
+  #info(message: string): void {
+    this.#options.logger?.info?.(`rateLimit ${message}`);
+  }
+
+  #warn(what: string, error: unknown): void {
+    this.#log(`${what} failed: ${error instanceof Error ? error.message : show(error)}`);
+  }
+
+  #log(message: string): void {
+    const { logger } = this.#options;
+    if (logger === undefined) this.#reader.warn(message);
+    else logger.warn(message);
+  }
+}
+
+const none: readonly never[] = [];
+
+function keyOf<R>({ identity, demands }: Plan<R>): string {
+  return identity?.key ?? demands[0]?.key ?? '';
+}
+
+function isSlot({ line }: Demand): boolean {
+  return line.kind === 'slot';
+}
+
+/** What goes back with the request's units: not its place among those at work, and nothing of what was only looked at. */
+function isSpent({ line, cost }: Demand): boolean {
+  return line.kind !== 'slot' && cost > 0;
+}
+
+function sentence({ policy, retryAfter, source }: Decision, rule: string | undefined): string {
+  const when = retryAfter === Number.POSITIVE_INFINITY ? 'for good' : `for ${Math.ceil(retryAfter)} ms`;
+  return `policy '${policy}'${rule === undefined ? '' : ` of rule '${rule}'`}, ${when}, by ${source}`;
 }
 
 /** Frameworks take some of what is no error, `undefined` above all, for the sign to go on. */

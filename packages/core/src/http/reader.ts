@@ -2,31 +2,39 @@
 export interface Reader<R> {
   /** The client's address according to the framework's trusted-proxy setting. */
   ip(request: R): string | undefined;
+  /** The address at the other end of the connection. */
+  peer(request: R): string | undefined;
   /** A request header by its lower-case name, as Node reports it. */
   header(request: R, name: string): string | string[] | undefined;
+  method(request: R): string;
+  /** The path with its query, whatever the app is mounted at. */
+  target(request: R): string;
+  /** The pattern of the route that the framework has matched, where it knows. */
+  route(request: R): string | undefined;
   /** What authentication left on the request. */
   user(request: R): unknown;
-  /** The decision that an earlier limiter's adapter has put on the request, if any. */
+  /** What is on the request as `rateLimit`. */
   earlier(request: R): unknown;
   /** How the framework's proxy setting can be fooled; see {@link ProxyTrust}. */
   readonly proxies: ProxyTrust<R>;
   /** The first 128 bits of a SHA-256, as 22 characters of base64url. */
   digest(text: string): string;
-  /** Tells the operator something, once. */
+  /** The first 128 bits of an HMAC-SHA-256, in base64. */
+  sign(secret: string, text: string): string;
+  /** Tells the operator something. */
   warn(message: string): void;
 }
 
-/**
- * ProxyTrust tells whether the framework is set to believe every hop that a request claims to have come through: then
- * the address it reports is whatever the client wrote first.
- */
+/** ProxyTrust tells whom the framework is set to believe about where a request comes from. */
 export interface ProxyTrust<R> {
-  trustsAnyone(request: R): boolean;
+  /**
+   * `anyone`: it believes every hop that a request claims to have come through, so that the address it reports is
+   * whatever the client wrote first. `nobody`: it reports the address at the other end of the connection.
+   */
+  trust(request: R): 'nobody' | 'some' | 'anyone';
   /** The header that lists the hops. */
   forwarded(request: R): string | string[] | undefined;
-  /** The address at the other end of the connection. */
-  peer(request: R): string | undefined;
-  /** What to set instead, for the warning. */
+  /** What to set, for the warnings. */
   readonly remedy: string;
 }
 
@@ -38,6 +46,7 @@ export interface ResponseLike {
   readonly writableEnded: boolean;
   /** Of HTTP/2: whether the client has reset the stream. */
   readonly stream?: { readonly aborted?: boolean };
+  setHeader(name: string, value: string): unknown;
   once(event: 'close' | 'finish', listener: () => void): unknown;
   removeListener(event: 'close' | 'finish', listener: () => void): unknown;
 }

@@ -1,11 +1,13 @@
 import Negotiator from 'negotiator';
 import type { Decision } from '../decision.js';
-import { formatDuration } from '../duration.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
-import type { CompiledPolicy } from '../policy.js';
-import { type HeaderFields, retryAfterSeconds } from './headers.js';
+import type { HeaderFields, QuotaLine } from './headers.js';
 import { Memo } from './memo.js';
+import { type Format, ProblemWriter, type RefusalKind } from './problem.js';
+import type { CompiledResponse } from './response.js';
+
+export type { RefusalKind } from './problem.js';
 
 /** What `onLimited` may answer with instead of the default body; what it leaves out stays as it is. */
 export interface LimitedResponse {
@@ -23,70 +25,58 @@ export interface Refusal {
   readonly body: string;
 }
 
-type Format = 'json' | 'html' | 'text';
-
 const contentTypes: Readonly<Record<Format, string>> = {
   json: 'application/problem+json',
   html: 'text/html; charset=utf-8',
   text: 'text/plain; charset=utf-8',
 };
 
-const title = 'Too many requests: the assigned quota is used up';
-const problemType = 'https://iana.org/assignments/http-problem-types#quota-exceeded';
-
 /** Writes refusals: problem details as of RFC 9457, or plain text or HTML for clients that accept nothing else. */
 export class RefusalWriter {
-  readonly #granted: ReadonlyMap<string, string>;
+  readonly #problems: Readonly<Record<RefusalKind, ProblemWriter>>;
+  readonly #body: CompiledResponse<never>['body'];
   readonly #formats = new Memo(formatFor, 1_000);
 
-  constructor(policies: readonly CompiledPolicy[]) {
-    this.#granted = new Map(
-      policies.map(({ name, limit, windowMs }) => [
-        name,
-        `Policy '${name}' grants ${limit} ${limit === 1 ? 'unit' : 'units'} per ${formatDuration(windowMs)}.`,
-      ]),
-    );
+  constructor({ statusCode, body }: Pick<CompiledResponse<never>, 'statusCode' | 'body'>) {
+    this.#problems = {
+      quota: new ProblemWriter('quota', statusCode),
+      banned: new ProblemWriter('banned'),
+      unavailable: new ProblemWriter('unavailable'),
+      blocked: new ProblemWriter('blocked'),
+    };
+    this.#body = body;
   }
 
-  /** Adds the fields of a refusal to `fields`. */
-  write(fields: HeaderFields, decision: Decision, accept: string | string[] | undefined): Refusal {
+  /**
+   * Adds the fields of a refusal to `fields`. Of the `lines` those that refused are named, and what the one that decided
+   * grants; where there are none, the names are the decision's.
+   */
+  write(
+    kind: RefusalKind,
+    fields: HeaderFields,
+    decision: Decision,
+    lines: readonly QuotaLine[],
+    accept: string | string[] | undefined,
+  ): Refusal {
+    const problem = this.#problems[kind];
+    if (kind === 'quota' && this.#body !== undefined) {
+      fields['Content-Type'] = this.#body.contentType;
+      return { status: problem.status, headers: fields, body: this.#body.text };
+    }
     const format = this.#formats.get(String(accept ?? '*/*'));
     fields['Content-Type'] = contentTypes[format];
-    return { status: 429, headers: fields, body: this.#body(format, decision) };
-  }
-
-  #body(format: Format, decision: Decision): string {
-    const seconds = retryAfterSeconds(decision);
-    const when =
-      seconds === undefined
-        ? 'A request of this cost can never pass.'
-        : `Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`;
-    const granted = this.#granted.get(decision.policy);
-    const detail = granted === undefined ? when : `${granted} ${when}`;
-    switch (format) {
-      case 'text':
-        return `${title}. ${detail}\n`;
-      case 'html':
-        // Nothing in it comes from the client, and policy names are plain words.
-        return `<!doctype html><title>429</title><h1>${title}</h1><p>${detail}</p>\n`;
-      case 'json':
-        // Every part is known to need no escape.
-        return `{"type":"${problemType}","title":"${title}","status":429,"detail":"${detail}","violated-policies":["${violated(decision)}"]}`;
-    }
+    return { status: problem.status, headers: fields, body: problem.body(format, decision, lines) };
   }
 }
 
-function violated(decision: Decision): string {
-  if (decision.policies === undefined) return decision.policy;
-  const names = decision.policies.filter(({ allowed }) => !allowed).map(({ policy }) => policy);
-  return names.join('","');
-}
+const mediaTypes = ['application/problem+json', 'application/json', 'text/html', 'text/plain'];
 
 function formatFor(accept: string): Format {
-  const accepted = new Negotiator({ headers: { accept } });
-  if (accepted.mediaType(['application/problem+json', 'application/json'])) return 'json';
-  if (accepted.mediaType(['text/html'])) return 'html';
-  return accepted.mediaType(['text/plain']) ? 'text' : 'json';
+  // One reading of what may be long and is the client's.
+  const accepted = new Negotiator({ headers: { accept } }).mediaTypes(mediaTypes);
+  if (accepted.some((type) => type.endsWith('json'))) return 'json';
+  if (accepted.includes('text/html')) return 'html';
+  return accepted.includes('text/plain') ? 'text' : 'json';
 }
 
 /** Replaces what `onLimited` has replaced. */
@@ -109,9 +99,17 @@ export function customised(refusal: Refusal, response: LimitedResponse | undefin
     const present = Object.keys(headers).find((other) => other.toLowerCase() === name.toLowerCase());
     headers[present ?? name] = value;
   }
-  const text = body === undefined ? refusal.body : typeof body === 'string' ? body : JSON.stringify(body);
+  const text = body === undefined ? restated(refusal, status) : typeof body === 'string' ? body : JSON.stringify(body);
   if (typeof text !== 'string') {
     throw new SluiceError('INVALID_OPTION', `onLimited: the body ${show(body)} has no JSON text.`);
   }
   return { status, headers, body: text };
+}
+
+/** The body, which may tell the status too. RFC 9457, 3.1.2: it must be the one that is sent. */
+function restated({ body, status: told, headers }: Refusal, status: number): string {
+  if (status === told) return body;
+  const type = headers['Content-Type'];
+  if (type === contentTypes.json) return body.replace(`"status":${told},`, `"status":${status},`);
+  return type === contentTypes.html ? body.replace(`<title>${told}</title>`, `<title>${status}</title>`) : body;
 }

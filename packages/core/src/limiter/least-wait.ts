@@ -22,6 +22,8 @@ export function leastWait(
   const rounding = (2 * tick) / 1_000;
 
   switch (policy.algorithm) {
+    case 'penalty':
+      return retryAfter;
     case 'token-bucket':
       if (retryAfter > 0) return retryAfter + (units - atOnce) * perUnit - rounding;
       return (units - remaining - 1) * perUnit - rounding;

@@ -2,12 +2,15 @@ import type { AlgorithmName } from '../algorithms/index.js';
 import { checkCost, checkKey, type Refund, refundOfHeld } from '../charge.js';
 import { claim } from '../claims.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
+import { Deadlines } from '../deadlines.js';
 import { combine, type Decision, type DecisionEvent } from '../decision.js';
+import { parseDuration } from '../duration.js';
 import { SluiceError, show } from '../errors.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import { checkNames, checkType } from '../options.js';
 import { type CompiledPolicy, checkAlgorithm, compilePolicies, type PolicyInput } from '../policy.js';
+import { type Lender, LimiterReservation, type Reservation, type ReserveOptions } from '../reservation.js';
 import { checkStore, isSyncStore, type Store, type SyncStore } from '../store.js';
 import { type AcquireOptions, WaitingRoom } from './waiting-room.js';
 
@@ -18,7 +21,7 @@ export interface LimiterOptions {
   algorithm?: AlgorithmName;
   /** @default a MemoryStore of its own */
   store?: Store;
-  /** Times the waits of `acquire`, and the default store. @default systemClock */
+  /** Times the waits of `acquire`, the expiry of reservations, and the default store. @default systemClock */
   clock?: Clock;
   /** Observes every decision, and should be quick. If it throws, the request fails and its units stay taken. */
   onDecision?: (event: DecisionEvent) => void;
@@ -44,7 +47,12 @@ export interface Limiter {
    * clear that `maxWait` cannot be met, given those ahead; `CLOSED`. The signal's reason, when it aborts.
    */
   acquire(key: string, options?: AcquireOptions): Promise<Decision>;
-  /** Turns away all who wait, and closes the store if it is the limiter's own. */
+  /**
+   * Takes units as `consume` does, for work whose outcome or cost is not known yet: a login that may succeed, a
+   * language model's answer. `commit` then settles what it has cost, and `cancel` gives the units back.
+   */
+  reserve(key: string, cost?: number, options?: ReserveOptions): Promise<Reservation>;
+  /** Turns away all who wait, lets reservations expire no more, and closes the store if it is the limiter's own. */
   close(): Promise<void>;
 }
 
@@ -72,6 +80,8 @@ class StoreLimiter implements SyncLimiter {
   readonly #ownsStore: boolean;
   readonly #onDecision: ((event: DecisionEvent) => void) | undefined;
   readonly #waiting: WaitingRoom;
+  readonly #deadlines: Deadlines;
+  readonly #lender: Lender;
   readonly #unclaim: () => void;
   #closed = false;
 
@@ -101,6 +111,16 @@ class StoreLimiter implements SyncLimiter {
       release: (key, cost, at) =>
         this.#store.release(this.#charges(key, cost).map((charge) => refundOfHeld(charge, at))),
     });
+    this.#deadlines = new Deadlines(clock);
+    this.#lender = {
+      store: this.#store,
+      clock,
+      deadlines: this.#deadlines,
+      checkOpen: () => this.#checkOpen(),
+      peek: (key, cost) => this.#peek(key, cost),
+      tell: (decision, key, cost) => this.#tell(decision, key, cost),
+      unitsReturned: (key) => this.#waiting.look(key),
+    };
   }
 
   async consume(key: string, cost = 1): Promise<Decision> {
@@ -147,10 +167,19 @@ class StoreLimiter implements SyncLimiter {
     return this.#waiting.enter(key, cost, maxWait, signal);
   }
 
+  async reserve(key: string, cost = 1, options: ReserveOptions = {}): Promise<Reservation> {
+    checkNames(options, ['expiresIn'], 'reserve', "reserve(key, cost, { expiresIn: '1m' })");
+    const { expiresIn = 60_000 } = options;
+    const expiry = parseDuration(expiresIn, "reserve: 'expiresIn'");
+    const decision = await this.#consume(key, cost);
+    return new LimiterReservation(this.#lender, decision, this.#charges(key, cost), expiry);
+  }
+
   async close(): Promise<void> {
     if (!this.#closed) this.#unclaim();
     this.#closed = true;
     this.#waiting.close();
+    this.#deadlines.close();
     if (this.#ownsStore) await this.#store.close?.();
   }
 
@@ -173,9 +202,13 @@ class StoreLimiter implements SyncLimiter {
   }
 
   #check(key: string, cost: number): void {
-    if (this.#closed) throw new SluiceError('CLOSED', 'This limiter has been closed.');
+    this.#checkOpen();
     checkKey(key);
     checkCost(cost);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new SluiceError('CLOSED', 'This limiter has been closed.');
   }
 
   /** `at` is the instant of an earlier grant, for charges that are to be given back. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { Pipeline, type PolicyText, type RateLimitOptions, type Reader, type Verdict } from '../../src/index.ts';
 
 /** A request as a framework might have it. */
@@ -6,15 +6,24 @@ export interface FakeRequest {
   ip?: string;
   headers?: Record<string, string | string[] | undefined>;
   user?: unknown;
+  method?: string;
+  url?: string;
+  route?: string;
+  peer?: string;
 }
 
 export const reader: Reader<FakeRequest> = {
   ip: (request) => request.ip,
+  peer: (request) => request.peer ?? request.ip,
+  method: (request) => request.method ?? 'GET',
+  target: (request) => request.url ?? '/',
+  route: (request) => request.route,
   header: (request, name) => request.headers?.[name],
   user: (request) => request.user,
   earlier: () => undefined,
-  proxies: { trustsAnyone: () => false, forwarded: () => undefined, peer: () => undefined, remedy: '' },
+  proxies: { trust: () => 'some', forwarded: () => undefined, remedy: '' },
   digest: (text) => createHash('sha256').update(text).digest('base64url').slice(0, 22),
+  sign: (secret, text) => createHmac('sha256', secret).update(text).digest().subarray(0, 16).toString('base64'),
   warn: () => {},
 };
 
@@ -29,6 +38,7 @@ export function passing(options?: RateLimitOptions<FakeRequest> | PolicyText) {
       once: () => {},
       removeListener: () => {},
       getHeader: () => undefined,
+      setHeader: () => {},
     };
     return pipeline.handle(request, response, response) as Verdict;
   };

@@ -101,11 +101,11 @@ test.each([{}, { ip: '' }, { headers: { 'x-api-key': 'k' } }, { user: {} }])(
 /** The key of a request with that X-Forwarded-For, where the application trusts everyone. */
 function keyBehind(peer: string | undefined, forwarded: string | string[] = '192.0.2.9, 198.51.100.1') {
   let key: string | undefined;
-  const proxies = { trustsAnyone: () => true, forwarded: () => forwarded, peer: () => peer, remedy: '' };
+  const proxies = { trust: () => 'anyone' as const, forwarded: () => forwarded, remedy: '' };
   const onDecision = (event: DecisionEvent<FakeRequest>) => {
     key = event.key;
   };
-  const pipeline = new Pipeline<FakeRequest>({ ...reader, proxies }, { onDecision });
+  const pipeline = new Pipeline<FakeRequest>({ ...reader, proxies, peer: () => peer }, { onDecision });
   const response = { statusCode: 200, destroyed: false, writableEnded: false } as never;
   pipeline.handle({ ip: '192.0.2.9' }, response, { getHeader: () => undefined });
   return key;

@@ -14,5 +14,5 @@ const references: Readonly<Record<AlgorithmName, Reference<unknown>>> = {
 };
 
 export function referenceFor(policy: CompiledPolicy): ReferenceLimiter {
-  return new ReferenceLimiter(references[policy.algorithm], policy);
+  return new ReferenceLimiter(references[policy.algorithm as AlgorithmName], policy);
 }

@@ -39,8 +39,8 @@ export function identityCases<R>(define: Define<R>): void {
 
   define('looks for API keys in the header that it is told, or in none', async ({ start }) => {
     const identities: NonNullable<RateLimitOptions<R>['identity']>[] = [
-      { apiKeyHeader: 'X-Token' },
-      { apiKeyHeader: false },
+      { apiKey: 'X-Token' },
+      { apiKey: false },
     ];
     for (const [i, identity] of identities.entries()) {
       const { store, keys } = watchedStore();
@@ -120,7 +120,7 @@ export function identityCases<R>(define: Define<R>): void {
   define('lets nobody name its own address where every proxy is trusted, and warns once', async ({ start }) => {
     const warnings: string[] = [];
     const listen = (warning: Error & { code?: string }) => {
-      if (warning.code === 'SLUICE_TRUST_PROXY') warnings.push(warning.message);
+      if (warning.code === 'SLUICE_WARNING') warnings.push(warning.message);
     };
     process.on('warning', listen);
     try {

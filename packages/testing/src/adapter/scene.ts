@@ -37,6 +37,8 @@ export class Scene {
     const errors: unknown[] = [];
     const app = await serve({
       limiters: [],
+      made: () => {},
+      routes: [],
       login: undefined,
       proxies: 'none',
       earlierHeaders: {},

@@ -103,8 +103,8 @@ export function shapingCases<R>(define: Define<R>): void {
     const { clock, limiter } = queue();
     const { limit, window, burst, ...rest } = limiter;
     const limits = [
-      { name: 'queue', limit, window, burst },
-      { name: 'log', algorithm: 'sliding-window-log', limit: 9, window },
+      { name: 'queue', limit: 1, window: '1s', burst: 5 },
+      { name: 'log', algorithm: 'sliding-window-log', limit: 9, window: '1s' },
     ] as const;
     const app = await start({ limiters: [{ ...rest, limits, maxDelay: 1 }] });
     assert.equal((await app.get()).status, 200);

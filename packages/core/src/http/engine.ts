@@ -1,0 +1,171 @@
+import { claim } from '../claims.js';
+import type { Clock } from '../clock.js';
+import type { Decision } from '../decision.js';
+import { SluiceError, show } from '../errors.js';
+import { Identifier } from '../identity/identifier.js';
+import { Overrides } from '../identity/overrides.js';
+import { MemoryStore } from '../memory/memory-store.js';
+import { compilePenalty } from '../penalty.js';
+import type { CompiledPolicy } from '../policy.js';
+import { RuleSet } from '../rules/rule-set.js';
+import { checkStore, type Store } from '../store.js';
+import { withStoreErrors } from '../store-errors.js';
+import { percentOf } from './enforcement.js';
+import { Judge } from './judgement.js';
+import { limitingNames } from './limiting.js';
+import { type Line, lineOf } from './line.js';
+import type { RateLimitOptions } from './options.js';
+import { checkKeySource, Planner } from './planner.js';
+import { Quota, type QuotaContext } from './quota.js';
+import type { Reader } from './reader.js';
+import { Screen } from './screen.js';
+
+/** An Engine is what the options of a limiter come to, but for HTTP: who is limited, by which policies, in which store. */
+export class Engine<R> {
+  readonly store: Store;
+  readonly planner: Planner<R>;
+  readonly judge: Judge;
+  /** What bans a client from everything: of limiters that belong together, one and the same. */
+  readonly ban: Line | undefined;
+  /** Whether there are only limits and ceilings, as in most limiters. */
+  readonly isPlain: boolean;
+  readonly #identifier: Identifier<R>;
+  readonly #quotas: readonly Quota<R>[];
+  readonly #overrides: Overrides | undefined;
+  readonly #ownsStore: boolean;
+  readonly #unclaim: () => void;
+  #closed = false;
+
+  constructor(
+    reader: Reader<R>,
+    options: RateLimitOptions<R, never>,
+    clock: Clock,
+    warn: (message: string) => void,
+    ban?: Line,
+  ) {
+    const { name, penalty, cost } = options;
+    checkKeySource(options.key, "rateLimit: 'key'");
+    this.#identifier = new Identifier(reader, options.identity, warn);
+    const { ceiling } = this.#identifier;
+    const tiers = tiersOf(options);
+    const { defaultTier } = options;
+    const percent = percentOf(options, 'rateLimit');
+    const context: Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'stack'> = {
+      name,
+      percent,
+      cost,
+      penalty,
+      ceiling,
+      tiers,
+      defaultTier,
+    };
+    const own = Object.fromEntries(Object.entries(options).filter(([name]) => limitingNames.includes(name as 'name')));
+    const others = new Quota<R>(own, { ...context, where: 'rateLimit', rule: undefined, by: undefined, stack: false });
+    const rules = new RuleSet(reader, options.rules ?? [], others, context);
+    this.#quotas = rules.quotas();
+    this.ban = ban ?? banOf(penalty, name ?? 'default');
+    this.#overrides = overridesOf(options.overrides, clock);
+    this.#overrides?.attach((key) => this.#identifier.canonical(key));
+    const punishes = this.ban !== undefined || this.#quotas.some(({ block }) => block !== undefined);
+    this.isPlain = !punishes && this.#quotas.every(({ slot }) => slot === undefined);
+    this.planner = new Planner({
+      identifier: this.#identifier,
+      key: options.key,
+      screen: options.lists === undefined ? undefined : new Screen(options.lists, this.#identifier, clock),
+      rules,
+      overrides: this.#overrides,
+      tier: options.tier,
+      tiers,
+      defaultTier,
+      ban: this.ban,
+    });
+    const store = options.store === undefined ? new MemoryStore({ clock }) : options.store;
+    checkStore(store, 'rateLimit');
+    this.#ownsStore = options.store === undefined;
+    this.#unclaim = claim(store, this.policies(), 'rateLimit');
+    this.store = withStoreErrors(store, { mode: options.onStoreError ?? 'throw', clock, report: warn });
+    this.judge = new Judge(this.store, this.ban, { punishes, isPlain: this.isPlain });
+  }
+
+  /** Every policy under which state is kept, but for those of overrides. */
+  policies(): readonly CompiledPolicy[] {
+    const lines = this.#quotas.flatMap((quota) => quota.lines());
+    if (this.ban !== undefined) lines.push(this.ban);
+    // Rules of one group share theirs.
+    return [...new Map(lines.map(({ policy }) => [policy.id, policy])).values()];
+  }
+
+  async get(name: string): Promise<readonly Decision[]> {
+    this.#checkOpen();
+    const { key, policies } = this.#stateOf(name);
+    const decisions = await this.store.peek(policies.map((policy) => ({ policy, key, cost: 0 })));
+    return decisions.filter(({ resetAfter, allowed }) => resetAfter > 0 || !allowed);
+  }
+
+  async reset(name: string): Promise<void> {
+    this.#checkOpen();
+    const { key, policies } = this.#stateOf(name);
+    await this.store.reset(key, policies);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unclaim();
+    if (this.#ownsStore) await this.store.close?.();
+  }
+
+  #stateOf(name: string): { key: string; policies: readonly CompiledPolicy[] } {
+    const key = this.#identifier.canonical(name);
+    return { key, policies: [...this.policies(), ...(this.#overrides?.find(key) ?? [])] };
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new SluiceError('CLOSED', 'This limiter has been closed.');
+  }
+}
+
+function banOf(penalty: RateLimitOptions<unknown>['penalty'], name: string): Line | undefined {
+  const ban = penalty === undefined ? undefined : compilePenalty(penalty, "rateLimit: 'penalty'", name).ban;
+  return ban && lineOf(ban, 'ban');
+}
+
+/** @throws SluiceError `INVALID_OPTION` for tiers that nobody could belong to, and for a choice without tiers. */
+function tiersOf<R>({ tiers, tier, defaultTier, rules }: RateLimitOptions<R, never>): readonly string[] {
+  const ofRules = Array.isArray(rules) ? rules.flatMap((rule) => Object.keys(rule?.tiers ?? {})) : [];
+  const known = tiers === undefined || tiers === null ? [...new Set(ofRules)] : Object.keys(tiers);
+  if (known.length === 0) {
+    const alone = tier !== undefined ? 'tier' : defaultTier !== undefined ? 'defaultTier' : undefined;
+    if (alone === undefined && tiers === undefined) return known;
+    throw new SluiceError(
+      'INVALID_OPTION',
+      tiers === undefined
+        ? `rateLimit: '${alone}' is given, but there are no tiers. Add tiers: { free: '100/1h', pro: '1000/1h' }.`
+        : "rateLimit: 'tiers' has no tier. Add one, like tiers: { free: '100/1h' }.",
+    );
+  }
+  if (defaultTier === undefined || !known.includes(defaultTier)) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rateLimit: 'defaultTier' must be the tier of whoever has none, or an unknown one: one of ${known.join(', ')}; got ${show(defaultTier)}.`,
+    );
+  }
+  if (tier === undefined) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rateLimit: without 'tier' everybody is of the tier '${defaultTier}'. Add a function that tells the tier of a request.`,
+    );
+  }
+  return known;
+}
+
+function overridesOf(overrides: RateLimitOptions<unknown>['overrides'], clock: Clock): Overrides | undefined {
+  if (overrides === undefined || overrides instanceof Overrides) return overrides;
+  if (typeof overrides !== 'object' || overrides === null || Array.isArray(overrides)) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rateLimit: 'overrides' takes limits by key, like { 'user:42': '5000/1h' }, or a new Overrides(); got ${show(overrides)}.`,
+    );
+  }
+  return new Overrides(overrides as ConstructorParameters<typeof Overrides>[0], { clock });
+}

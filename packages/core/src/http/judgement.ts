@@ -1,0 +1,102 @@
+import { combine, type Decision } from '../decision.js';
+import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import type { Store } from '../store.js';
+import { type Answered, recordBreaches } from './breaches.js';
+import type { Demand, Line } from './line.js';
+import type { Plan } from './plan.js';
+import type { RefusalKind } from './refusal.js';
+
+/** A Judgement is what a store has to say to a plan. */
+export interface Judgement {
+  readonly demands: readonly Demand[];
+  /** One for each demand. */
+  readonly answers: readonly Decision[];
+  /** All of them in one, as the client is told. */
+  readonly decision: Decision;
+  /** Why the request may not pass; `undefined` where it may. */
+  readonly refusal: RefusalKind | undefined;
+}
+
+/** A Judge charges plans, and has what it learns about a client remembered. */
+export class Judge {
+  readonly #store: Store;
+  readonly #ban: Line | undefined;
+  readonly #punishes: boolean;
+  readonly #isPlain: boolean;
+
+  /** `punishes`: whether a breach has consequences; `isPlain`: whether there are only limits and ceilings. */
+  constructor(store: Store, ban: Line | undefined, { punishes, isPlain }: { punishes: boolean; isPlain: boolean }) {
+    this.#store = store;
+    this.#ban = ban;
+    this.#punishes = punishes;
+    this.#isPlain = isPlain;
+  }
+
+  judge({ demands }: Plan<unknown>): MaybePromise<Judgement> {
+    const answers = this.#store.consume(demands);
+    if (isPromise(answers)) return answers.then((later) => this.#weigh(demands, later));
+    return this.#weigh(demands, answers);
+  }
+
+  /** What the judgement would be, as far as it can be told without charging. */
+  look(demands: readonly Demand[], answers: readonly Decision[]): Judgement {
+    if (answers.every(({ allowed }) => allowed)) {
+      return { demands, answers, decision: combineVisible(demands, answers), refusal: undefined };
+    }
+    return this.refuse(demands, answers, refusalOf(demands, answers));
+  }
+
+  /** A judgement that turns out otherwise than the store has said. */
+  refuse(demands: readonly Demand[], answers: readonly Decision[], refusal: RefusalKind = 'quota'): Judgement {
+    if (this.#isPlain) return { demands, answers, decision: combine(answers), refusal };
+    const sooner = answers.map((answer, i) => comeBackSoon(answer, demands[i]!));
+    return { demands, answers: sooner, decision: combineVisible(demands, sooner), refusal };
+  }
+
+  #weigh(demands: readonly Demand[], answers: readonly Decision[]): MaybePromise<Judgement> {
+    let allowed = true;
+    for (let i = 0; i < answers.length; i++) if (!answers[i]!.allowed) allowed = false;
+    if (allowed) {
+      const decision = this.#isPlain ? combine(answers) : combineVisible(demands, answers);
+      return { demands, answers, decision, refusal: undefined };
+    }
+    const refusal = refusalOf(demands, answers);
+    if (!this.#punishes || refusal === 'unavailable') return this.refuse(demands, answers, refusal);
+    const breaches = recordBreaches(this.#store, demands, answers, this.#ban);
+    const conclude = (recorded: readonly Answered[]): Judgement => {
+      const banned = recorded.some(({ demand }) => demand.line.kind === 'ban');
+      return this.refuse(
+        [...demands, ...recorded.map(({ demand }) => demand)],
+        [...answers, ...recorded.map(({ answer }) => answer)],
+        banned ? 'banned' : refusal,
+      );
+    };
+    return isPromise(breaches) ? breaches.then(conclude) : conclude(breaches);
+  }
+}
+
+function refusalOf(demands: readonly Demand[], answers: readonly Decision[]): RefusalKind {
+  let refusal: RefusalKind = 'quota';
+  for (const [i, { allowed, source }] of answers.entries()) {
+    if (allowed) continue;
+    if (source === 'closed') return 'unavailable';
+    if (demands[i]!.line.kind === 'ban') refusal = 'banned';
+  }
+  return refusal;
+}
+
+/** The decision that the client is told of: by its own limits and their ceilings, and what else has refused. */
+function combineVisible(demands: readonly Demand[], answers: readonly Decision[]): Decision {
+  return combine(
+    answers.filter(({ allowed }, i) => {
+      const { kind } = demands[i]!.line;
+      return !allowed || kind === 'limit' || kind === 'ceiling';
+    }),
+  );
+}
+
+/** A place among the requests at work may be free at any moment; the log behind it knows only when it surely is. */
+function comeBackSoon(answer: Decision, { line }: Demand): Decision {
+  if (line.kind !== 'slot' || answer.allowed || answer.retryAfter === Number.POSITIVE_INFINITY) return answer;
+  return { ...answer, retryAfter: 1_000 };
+}

@@ -1,0 +1,23 @@
+import type { ListEntry } from '../identity/access-list.js';
+import type { Identity } from '../identity/identifier.js';
+import type { Demand } from './line.js';
+
+/** A Plan is what one request is to be charged for, as far as it has been worked out. */
+export class Plan<R> {
+  readonly request: R;
+  /** Who the request counts as; `undefined` for whom `key` exempts. */
+  identity: Identity | undefined;
+  /** The entry of a list that has settled the matter. */
+  listed: { readonly list: 'allow' | 'block'; readonly entry: ListEntry } | undefined;
+  /** The rule that applies, as it is written. */
+  rule: string | undefined;
+  tier: string | undefined;
+  /** All are granted, or none is charged. */
+  demands: Demand[] = [];
+  /** What shadows count, each by itself. */
+  shadows: Demand[] | undefined;
+
+  constructor(request: R) {
+    this.request = request;
+  }
+}

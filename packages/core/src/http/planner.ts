@@ -1,0 +1,180 @@
+import { checkCost } from '../charge.js';
+import { SluiceError, show } from '../errors.js';
+import type { Identifier, Identity } from '../identity/identifier.js';
+import type { Overrides } from '../identity/overrides.js';
+import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import type { RuleSet } from '../rules/rule-set.js';
+import { isEnforced } from './enforcement.js';
+import type { KeySource } from './limiting.js';
+import { type Limits, limitsOf } from './limits.js';
+import type { Line } from './line.js';
+import type { Plan } from './plan.js';
+import type { Quota } from './quota.js';
+import type { Screen } from './screen.js';
+
+export interface PlannerParts<R> {
+  readonly identifier: Identifier<R>;
+  readonly key: KeySource<R> | undefined;
+  readonly screen: Screen<R> | undefined;
+  readonly rules: RuleSet<R>;
+  readonly overrides: Overrides | undefined;
+  readonly tier: ((request: R) => MaybePromise<string | undefined>) | undefined;
+  readonly tiers: readonly string[];
+  readonly defaultTier: string | undefined;
+  readonly ban: Line | undefined;
+}
+
+/** A Planner works out who sends a request, and what it is to be charged for. */
+export class Planner<R> {
+  readonly #parts: PlannerParts<R>;
+  /** Limits of the policies that overrides have compiled. */
+  readonly #overridden = new WeakMap<object, Limits>();
+
+  constructor(parts: PlannerParts<R>) {
+    this.#parts = parts;
+  }
+
+  /** Completes the plan: at once, unless a callback takes its time. */
+  complete(plan: Plan<R>): MaybePromise<void> {
+    const identity = this.#identify(plan, this.#parts.key);
+    if (isPromise(identity)) return identity.then((later) => this.#screen(plan, later));
+    return this.#screen(plan, identity);
+  }
+
+  #identify({ request, identity }: Plan<R>, by: KeySource<R> | undefined): MaybePromise<Identity | undefined> {
+    const { identifier } = this.#parts;
+    if (by === undefined) return identifier.identify(request);
+    if (by === 'ip') return identifier.address(request);
+    if (by === 'user') return identifier.user(request);
+    if (by === 'api-key') {
+      if (identity?.from === 'api-key') return identity;
+      const found = identifier.identify(request);
+      const conclude = (one: Identity) => (one.from === 'api-key' ? one : identifier.address(request));
+      return isPromise(found) ? found.then(conclude) : conclude(found);
+    }
+    const named = by(request);
+    if (isPromise(named)) return named.then((later) => (later === false ? undefined : identifier.named(later)));
+    return named === false ? undefined : identifier.named(named);
+  }
+
+  #screen(plan: Plan<R>, identity: Identity | undefined): MaybePromise<void> {
+    plan.identity = identity;
+    const { screen, tier } = this.#parts;
+    if (screen !== undefined) {
+      plan.listed = screen.find(plan.request, identity);
+      if (plan.listed !== undefined) return undefined;
+    }
+    if (tier === undefined) return this.#select(plan, undefined);
+    const named = tier(plan.request);
+    return isPromise(named) ? named.then((later) => this.#select(plan, later)) : this.#select(plan, named);
+  }
+
+  #select(plan: Plan<R>, tier: unknown): MaybePromise<void> {
+    const { rules, tiers, defaultTier } = this.#parts;
+    if (defaultTier !== undefined) plan.tier = tiers.includes(tier as string) ? (tier as string) : defaultTier;
+    const { enforced, shadows } = rules.select(plan);
+    plan.rule = enforced[0]?.rule;
+    return this.#ask(plan, enforced, shadows, 0);
+  }
+
+  /** Asks one quota after another, from `next` on. */
+  #ask(plan: Plan<R>, enforced: readonly Quota<R>[], shadows: readonly Quota<R>[], next: number): MaybePromise<void> {
+    const all = enforced.length + shadows.length;
+    for (let i = next; i < all; i++) {
+      const isShadow = i >= enforced.length;
+      const asked = this.#askOne(plan, isShadow ? shadows[i - enforced.length]! : enforced[i]!, isShadow);
+      if (isPromise(asked)) return asked.then(() => this.#ask(plan, enforced, shadows, i + 1));
+    }
+    this.#watch(plan);
+    return undefined;
+  }
+
+  #askOne(plan: Plan<R>, quota: Quota<R>, isShadow: boolean): MaybePromise<void> {
+    if (quota.isEmpty) return undefined;
+    const { request } = plan;
+    const identity = quota.by === undefined ? plan.identity : this.#identify(plan, quota.by);
+    const limits = quota.fixed ?? quota.limitsOf(request, plan.tier);
+    const cost = typeof quota.cost === 'number' ? quota.cost : quota.cost(request);
+    if (!isPromise(identity) && !isPromise(limits) && !isPromise(cost)) {
+      return this.#charge(plan, quota, isShadow, identity, limits, cost);
+    }
+    return Promise.all([identity, limits, cost]).then(([identity, limits, cost]) =>
+      this.#charge(plan, quota, isShadow, identity, limits, cost),
+    );
+  }
+
+  #charge(
+    plan: Plan<R>,
+    quota: Quota<R>,
+    isShadow: boolean,
+    identity: Identity | undefined,
+    limits: Limits,
+    cost: number,
+  ): void {
+    if (identity === undefined) return;
+    checkCost(cost);
+    const { key, ceilings } = identity;
+    const shadow = isShadow || (quota.rule === undefined && !isEnforced(quota.percent!, key));
+    const { own, ceilings: wider } = quota.rule === undefined ? this.#overriddenOr(limits, key) : limits;
+    for (const line of own) this.#add(plan, line, key, cost, shadow);
+    for (const ceiling of ceilings) for (const line of wider) this.#add(plan, line, ceiling, cost, shadow);
+    if (shadow || own.length === 0) return;
+    if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, false);
+    if (quota.block !== undefined) this.#add(plan, quota.block, key, 0, false);
+  }
+
+  #overriddenOr(limits: Limits, key: string): Limits {
+    const policies = this.#parts.overrides?.find(key);
+    if (policies === undefined) return limits;
+    let known = this.#overridden.get(policies);
+    if (known === undefined) {
+      known = limitsOf(policies, { block: limits.own[0]?.block, ceiling: this.#parts.identifier.ceiling });
+      this.#overridden.set(policies, known);
+    }
+    return known;
+  }
+
+  #add(plan: Plan<R>, line: Line, key: string, cost: number, shadow: boolean): void {
+    const { policy, percent } = line;
+    const demand = { policy, key, cost, line };
+    if (shadow || !isEnforced(percent, key)) {
+      plan.shadows ??= [];
+      plan.shadows.push(demand);
+      return;
+    }
+    const { demands } = plan;
+    // Several readings of a path, or rules of one group, ask the same policy once.
+    for (let i = 0; i < demands.length; i++) {
+      const other = demands[i]!;
+      if (other.key !== key || other.policy.id !== policy.id) continue;
+      if (cost > other.cost) demands[i] = demand;
+      return;
+    }
+    demands.push(demand);
+  }
+
+  /** What goes for every request that is limited at all: how many are at work, and whether the client is banned. */
+  #watch(plan: Plan<R>): void {
+    const { ban, rules } = this.#parts;
+    const { demands, identity } = plan;
+    if (demands.length === 0) return;
+    const { slot } = rules.others;
+    if (slot !== undefined && identity !== undefined) this.#add(plan, slot, identity.key, 1, false);
+    if (ban === undefined) return;
+    const charged = demands.length;
+    for (let i = 0; i < charged; i++) {
+      const { key, line } = demands[i]!;
+      if (line.kind === 'limit') this.#add(plan, ban, key, 0, false);
+    }
+    if (identity !== undefined) this.#add(plan, ban, identity.key, 0, false);
+  }
+}
+
+/** @throws SluiceError `INVALID_OPTION` for what names nobody. */
+export function checkKeySource(by: unknown, where: string): void {
+  if (by === undefined || typeof by === 'function' || by === 'ip' || by === 'user' || by === 'api-key') return;
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `${where} must be a function of the request, 'ip', 'user' or 'api-key', not ${show(by)}.`,
+  );
+}

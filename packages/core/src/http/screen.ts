@@ -1,0 +1,38 @@
+import type { Clock } from '../clock.js';
+import { SluiceError, show } from '../errors.js';
+import { AccessList } from '../identity/access-list.js';
+import type { Identifier, Identity } from '../identity/identifier.js';
+import type { Lists } from './options.js';
+import type { Plan } from './plan.js';
+
+/** A Screen looks a client up in the lists of those who are always refused, then of those who are never limited. */
+export class Screen<R> {
+  readonly #identifier: Identifier<R>;
+  readonly #block: AccessList | undefined;
+  readonly #allow: AccessList | undefined;
+
+  constructor(lists: Lists, identifier: Identifier<R>, clock: Clock) {
+    this.#identifier = identifier;
+    this.#block = listOf(lists.block, 'lists.block', clock);
+    this.#allow = listOf(lists.allow, 'lists.allow', clock);
+    for (const list of [this.#block, this.#allow]) list?.attach((entry) => identifier.canonical(entry));
+  }
+
+  find(request: R, identity: Identity | undefined): Plan<R>['listed'] {
+    const names = this.#identifier.names(request, identity);
+    const address = this.#identifier.ip(request);
+    const blocked = this.#block?.find(names, address);
+    if (blocked !== undefined) return { list: 'block', entry: blocked };
+    const allowed = this.#allow?.find(names, address);
+    return allowed && { list: 'allow', entry: allowed };
+  }
+}
+
+function listOf(list: readonly string[] | AccessList | undefined, where: string, clock: Clock): AccessList | undefined {
+  if (list === undefined || list instanceof AccessList) return list;
+  if (Array.isArray(list)) return new AccessList(list, { clock });
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `${where} takes a list, like ['203.0.113.0/24', 'user:42'], or a new AccessList(); got ${show(list)}.`,
+  );
+}

@@ -1,0 +1,34 @@
+import { SluiceError, show } from '../errors.js';
+import { type Network, parseNetwork } from './network.js';
+
+/** What an operator calls a client, or several: an exact key, or the addresses of a network. */
+export type Entry = { readonly key: string } | { readonly network: Network };
+
+/**
+ * Reads an entry of a list.
+ * @throws SluiceError `INVALID_OPTION` for what looks like an address and is none: taken for a key, it would match nobody.
+ */
+export function readEntry(entry: unknown, where: string): Entry {
+  if (typeof entry !== 'string' || entry === '' || entry.trim() !== entry) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where} takes an address, a CIDR range, or a key like 'user:42' or 'api-key:…', without space around it; got ` +
+        `${typeof entry === 'string' ? nameOf(entry) : show(entry)}.`,
+    );
+  }
+  if (entry.startsWith('ip:')) return { network: parseNetwork(entry.slice(3), where) };
+  return looksLikeNetwork(entry) ? { network: parseNetwork(entry, where) } : { key: entry };
+}
+
+/** Shows an entry in a message. API keys are secrets. */
+export function nameOf(entry: string): string {
+  return show(entry.replace(/^(\s*api-key:).+$/s, '$1…'));
+}
+
+function looksLikeNetwork(entry: string): boolean {
+  // Of version 4, with what people write for ranges and ports: 10.0.0.*, 10.0.0.1-10.0.0.9, 10.0.0.1:80.
+  if (/^[\d.*:/\s-]+$/.test(entry) && /\d\.|\.\d|\d\//.test(entry)) return true;
+  // Of version 6. A key of two numbers, like 12:34, is none.
+  const bare = entry.replace(/%.*$/, '').replace(/^\[|\](:\d+)?(?=\/|$)/g, '');
+  return /^[\da-f:.]+(\/.*)?$/i.test(bare) && /:.*:|:.*\/|^[\da-f]+:$/i.test(bare);
+}

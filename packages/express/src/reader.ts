@@ -1,0 +1,40 @@
+import { createHmac, hash } from 'node:crypto';
+import type { ProxyTrust, Reader } from '@sluice/core';
+import type { Application, Request } from 'express';
+
+type Trust = ReturnType<ProxyTrust<Request>['trust']>;
+
+/** Whom an app's proxy setting believes: one answer per setting, not per request. */
+const answers = new WeakMap<object, Trust>();
+
+function trustOf(app: Application): Trust {
+  const trust: ((address: string, hop: number) => boolean) | undefined = app.get('trust proxy fn');
+  if (trust === undefined) return 'nobody';
+  const known = answers.get(trust);
+  if (known !== undefined) return known;
+  // A stranger, farther away than any number of proxies that an app may be told to count.
+  const answer = trust('203.0.113.1', 64) ? 'anyone' : app.get('trust proxy') === false ? 'nobody' : 'some';
+  answers.set(trust, answer);
+  return answer;
+}
+
+/** Reads Express' requests. */
+export const reader: Reader<Request> = {
+  ip: (req) => req.ip,
+  peer: (req) => req.socket.remoteAddress,
+  header: (req, name) => req.headers[name],
+  method: (req) => req.method,
+  // Not the original URL: what has been rewritten is routed as it is now.
+  target: (req) => req.baseUrl + req.url,
+  route: (req) => (typeof req.route?.path === 'string' ? req.baseUrl + req.route.path : undefined),
+  user: (req) => (req as { user?: unknown }).user,
+  earlier: (req) => req.rateLimit,
+  proxies: {
+    trust: (req) => trustOf(req.app),
+    forwarded: (req) => req.headers['x-forwarded-for'],
+    remedy: "Set app.set('trust proxy', …) to the number or the addresses of your proxies.",
+  },
+  digest: (text) => hash('sha256', text, 'base64url').slice(0, 22),
+  sign: (secret, text) => createHmac('sha256', secret).update(text).digest().subarray(0, 16).toString('base64'),
+  warn: (message) => process.emitWarning(message, { code: 'SLUICE_WARNING' }),
+};

@@ -1,0 +1,27 @@
+import { createHmac, hash } from 'node:crypto';
+import type { Reader } from '@sluice/core';
+import type { DefaultContext, DefaultState, ParameterizedContext } from 'koa';
+
+export type Context = ParameterizedContext<DefaultState, DefaultContext>;
+
+/** Reads Koa's contexts. */
+export const reader: Reader<Context> = {
+  ip: (ctx) => ctx.ip,
+  peer: (ctx) => ctx.req.socket.remoteAddress,
+  header: (ctx, name) => ctx.headers[name],
+  method: (ctx) => ctx.method,
+  target: (ctx) => ctx.originalUrl,
+  // Where @koa/router says which of its patterns has matched.
+  route: (ctx) => (typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : undefined),
+  user: (ctx) => ctx.state.user,
+  earlier: (ctx) => ctx.state.rateLimit,
+  proxies: {
+    // Without a count of proxies, Koa takes the first address in the header, which is the client's to write.
+    trust: ({ app }) => (!app.proxy ? 'nobody' : app.maxIpsCount > 0 ? 'some' : 'anyone'),
+    forwarded: (ctx) => ctx.headers[ctx.app.proxyIpHeader.toLowerCase()],
+    remedy: 'Give Koa the number of your proxies: new Koa({ proxy: true, maxIpsCount: 1 }).',
+  },
+  digest: (text) => hash('sha256', text, 'base64url').slice(0, 22),
+  sign: (secret, text) => createHmac('sha256', secret).update(text).digest().subarray(0, 16).toString('base64'),
+  warn: (message) => process.emitWarning(message, { code: 'SLUICE_WARNING' }),
+};
