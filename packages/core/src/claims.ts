@@ -35,10 +35,12 @@ export function claim(store: Store, policies: readonly CompiledPolicy[], where: 
   };
 }
 
-function isSame(a: CompiledPolicy, b: CompiledPolicy): boolean {
-  return (Object.keys(a) as (keyof CompiledPolicy)[]).every((name) => a[name] === b[name]);
+/** Whether two policies of one id can share its state. */
+export function isSame(a: CompiledPolicy, b: CompiledPolicy): boolean {
+  // A penalty has terms of its own below.
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
-function describe({ algorithm, limit, windowMs, capacity }: CompiledPolicy): string {
+export function describe({ algorithm, limit, windowMs, capacity }: CompiledPolicy): string {
   return `${algorithm} ${limit}/${windowMs}ms${capacity === limit ? '' : ` burst ${capacity}`}`;
 }

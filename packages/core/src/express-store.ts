@@ -5,8 +5,10 @@ import type { Decision } from './decision.js';
 import { formatDuration } from './duration.js';
 import { SluiceError, show } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
+import { checkNames } from './options.js';
 import type { CompiledPolicy } from './policy.js';
 import type { Store } from './store.js';
+import { Turns } from './turns.js';
 
 /** What a store of express-rate-limit (version 6 or later) answers about a key. */
 export interface ExpressRateLimitInfo {
@@ -43,13 +45,19 @@ const wallClock: Pick<Clock, 'now'> = { now: () => Date.now() * 1_000 };
  * small, and a refusal takes back the hits that it made. Requests of a key wait for one another in this process, and get
  * exact answers. Among several processes, hits that are about to be taken back can refuse others for that moment; never
  * is more granted than the limit. Hits that could fall into the next window are not taken back, nor are those of a
- * process that dies in between: they end with their window.
+ * process that dies in between: they end with their window. A call that never returns holds up its key, so that a client
+ * with a time limit of its own is needed below.
  * @throws SluiceError `INVALID_OPTION` for what is no such store; its methods `INVALID_POLICY` for a policy that it cannot keep.
  */
-export function fromExpressRateLimitStore(
-  store: ExpressRateLimitStore,
-  { clock = wallClock }: ExpressStoreOptions = {},
-): Store {
+export function fromExpressRateLimitStore(store: ExpressRateLimitStore, options: ExpressStoreOptions = {}): Store {
+  checkNames(options, ['clock'], 'fromExpressRateLimitStore');
+  const { clock = wallClock } = options;
+  if (typeof clock?.now !== 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `fromExpressRateLimitStore: 'clock' needs the method now(); got ${show(clock)}.`,
+    );
+  }
   const methods = ['increment', 'decrement', 'resetKey'] as const;
   const missing = methods.filter((method) => typeof (store as ExpressRateLimitStore | null)?.[method] !== 'function');
   if (missing.length === 0) return new ExpressStore(store, clock);
@@ -301,25 +309,4 @@ function nameOf({ policy, key }: Charge): string {
 function endOf({ resetTime }: ExpressRateLimitInfo): number | undefined {
   const ms = typeof resetTime?.getTime === 'function' ? resetTime.getTime() : Number.NaN;
   return Number.isFinite(ms) ? Math.round(ms * 1_000) : undefined;
-}
-
-/** Turns lets work on the same key run one after another, in the order of arrival. */
-class Turns {
-  readonly #last = new Map<string, Promise<unknown>>();
-
-  /** All keys are queued for at once, so that no two can wait for one another. */
-  async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
-    const before = keys.flatMap((key) => this.#last.get(key) ?? []);
-    const turn = Promise.all(before).then(work);
-    const done = turn.then(
-      () => {},
-      () => {},
-    );
-    for (const key of keys) this.#last.set(key, done);
-    try {
-      return await turn;
-    } finally {
-      for (const key of keys) if (this.#last.get(key) === done) this.#last.delete(key);
-    }
-  }
 }

@@ -13,7 +13,7 @@ export {
 export { ipKey } from './http/address.js';
 export { type Controls, controlsOf } from './http/controls.js';
 export type { ExplainedPolicy, Explanation } from './http/explanation.js';
-export type { HeaderFields, HeaderOptions, HeaderStyle } from './http/headers.js';
+export type { HeaderFields, HeaderOptions, HeaderStyle, HeaderStyles } from './http/headers.js';
 export type { RequestDecision } from './http/ledger.js';
 export type { Concurrency, KeySource, LimitInput, LimitPolicy, Mode, Rule, Tiers } from './http/limiting.js';
 export type {
@@ -28,7 +28,7 @@ export { Pipeline } from './http/pipeline.js';
 export { RateLimitError } from './http/rate-limit-error.js';
 export type { HeaderSource, ProxyTrust, Reader, ResponseLike } from './http/reader.js';
 export type { LimitedResponse } from './http/refusal.js';
-export type { ResponseOptions } from './http/response.js';
+export type { HeaderNames, Message, ResponseOptions } from './http/response.js';
 export type { Verdict } from './http/verdict.js';
 export { AccessList, type ListEntry } from './identity/access-list.js';
 export type { IdentityOptions } from './identity/options.js';

@@ -1,4 +1,4 @@
-import { claim } from '../claims.js';
+import { claim, describe, isSame } from '../claims.js';
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
@@ -7,7 +7,7 @@ import { Overrides } from '../identity/overrides.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import { compilePenalty } from '../penalty.js';
 import type { CompiledPolicy } from '../policy.js';
-import { RuleSet } from '../rules/rule-set.js';
+import { type RuleContext, RuleSet } from '../rules/rule-set.js';
 import { checkStore, type Store } from '../store.js';
 import { withStoreErrors } from '../store-errors.js';
 import { percentOf } from './enforcement.js';
@@ -16,7 +16,7 @@ import { limitingNames } from './limiting.js';
 import { type Line, lineOf } from './line.js';
 import type { RateLimitOptions } from './options.js';
 import { checkKeySource, Planner } from './planner.js';
-import { Quota, type QuotaContext } from './quota.js';
+import { Quota } from './quota.js';
 import type { Reader } from './reader.js';
 import { Screen } from './screen.js';
 
@@ -50,7 +50,7 @@ export class Engine<R> {
     const tiers = tiersOf(options);
     const { defaultTier } = options;
     const percent = percentOf(options, 'rateLimit');
-    const context: Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'stack'> = {
+    const context: RuleContext<R> = {
       name,
       percent,
       cost,
@@ -91,8 +91,20 @@ export class Engine<R> {
   policies(): readonly CompiledPolicy[] {
     const lines = this.#quotas.flatMap((quota) => quota.lines());
     if (this.ban !== undefined) lines.push(this.ban);
-    // Rules of one group share theirs.
-    return [...new Map(lines.map(({ policy }) => [policy.id, policy])).values()];
+    const policies = new Map<string, CompiledPolicy>();
+    for (const { policy } of lines) {
+      const other = policies.get(policy.id);
+      // Rules of one group share theirs.
+      if (other === undefined || isSame(policy, other)) policies.set(policy.id, policy);
+      else {
+        throw new SluiceError(
+          'DUPLICATE_POLICY',
+          `rateLimit: two of its policies are called '${policy.name}' (${describe(policy)} and ${describe(other)}). ` +
+            "Give a rule, or the limiter, another 'name', or the tier a different one.",
+        );
+      }
+    }
+    return [...policies.values()];
   }
 
   async get(name: string): Promise<readonly Decision[]> {

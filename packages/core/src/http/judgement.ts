@@ -75,6 +75,33 @@ export class Judge {
   }
 }
 
+/** The judgement on a client on the block list, at `at` milliseconds: for ever, or until the entry expires. */
+export function blocked(until: number | undefined, at: number): Judgement {
+  const retryAfter = until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - at);
+  const decision: Decision = {
+    allowed: false,
+    policy: 'block-list',
+    limit: 0,
+    remaining: 0,
+    resetAfter: retryAfter,
+    retryAfter,
+    delay: 0,
+    at,
+    source: 'store',
+  };
+  return { demands: [], answers: [], decision, refusal: 'blocked' };
+}
+
+/** Whether a demand is for a place among the requests at work. */
+export function isSlot({ line }: Demand): boolean {
+  return line.kind === 'slot';
+}
+
+/** Whether a demand goes back with the request's units: no place among those at work, and nothing only looked at. */
+export function isSpent({ line, cost }: Demand): boolean {
+  return line.kind !== 'slot' && cost > 0;
+}
+
 function refusalOf(demands: readonly Demand[], answers: readonly Decision[]): RefusalKind {
   let refusal: RefusalKind = 'quota';
   for (const [i, { allowed, source }] of answers.entries()) {

@@ -1,21 +1,22 @@
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
-import { SluiceError, show } from '../errors.js';
+import { SluiceError } from '../errors.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { PolicyText } from '../policy.js';
 import { Hold } from '../reservation.js';
 import { Engine } from './engine.js';
 import type { Exchange } from './exchange.js';
 import { type Explanation, explain } from './explanation.js';
-import type { Judgement } from './judgement.js';
+import { blocked, isSlot, isSpent, type Judgement } from './judgement.js';
 import { Ledger, type RequestDecision } from './ledger.js';
-import type { Demand } from './line.js';
-import { checkOptions, maxDelayOf, type RateLimitOptions, type RequestEvent } from './options.js';
+import { keyOf, Observers, rethrow } from './observers.js';
+import { checkOptions, maxDelayOf, type RateLimitOptions } from './options.js';
 import { Plan } from './plan.js';
 import type { HeaderSource, Reader, ResponseLike } from './reader.js';
 import { Responder } from './responder.js';
 import { Settling } from './settling.js';
 import { castShadows, freeWhenClosed } from './shadows.js';
+import { hold, impatient } from './shaping.js';
 import type { Verdict } from './verdict.js';
 
 const skipped: Verdict = { action: 'skip' };
@@ -29,6 +30,7 @@ export class Pipeline<R, S = unknown> {
   readonly #early: Pipeline<R, S> | undefined;
   readonly #reader: Reader<R>;
   readonly #options: RateLimitOptions<R, S>;
+  readonly #observers: Observers<R>;
   readonly #engine: Engine<R>;
   readonly #clock: Clock;
   readonly #maxDelay: number;
@@ -44,17 +46,13 @@ export class Pipeline<R, S = unknown> {
     checkOptions(options);
     this.#reader = reader;
     this.#options = options;
+    this.#observers = new Observers(reader, options);
     this.#clock = checkClock(options.clock === undefined ? systemClock : options.clock, 'rateLimit');
     const maxDelay = maxDelayOf(options);
     this.#maxDelay = options.shape === false ? Number.POSITIVE_INFINITY : maxDelay;
-    this.#settling = new Settling(options, (error) => this.#warn('A judge of skipSuccessful or skipFailed', error));
-    this.#engine = new Engine(
-      reader,
-      options,
-      this.#clock,
-      (message) => this.#log(message),
-      family && family.#engine.ban,
-    );
+    this.#settling = new Settling(options, (error) => this.#observers.failed('skipSuccessful or skipFailed', error));
+    const ban = family === undefined ? undefined : family.#engine.ban;
+    this.#engine = new Engine(reader, options, this.#clock, this.#observers.warn, ban);
     this.#responder = new Responder(reader, options);
     if (this.property !== 'rateLimit') Ledger.keepElsewhere();
     this.#early = this.#earlyPhase();
@@ -100,24 +98,14 @@ export class Pipeline<R, S = unknown> {
     await this.#engine.planner.complete(plan);
     if (plan.listed?.list === 'allow') return undefined;
     plan.demands = plan.demands.filter((demand) => !isSlot(demand));
-    const { demands, rule, tier } = plan;
+    const { demands, listed } = plan;
     let judgement: Judgement;
-    if (plan.listed !== undefined) judgement = this.#blocked(plan.listed.entry.until);
+    if (listed !== undefined) judgement = this.#blocked(listed);
     else if (demands.length === 0) return undefined;
     else if (take) judgement = await this.#engine.judge.judge(plan);
     else judgement = this.#engine.judge.look(demands, await this.#engine.store.peek(demands));
-    if (take) await this.#options.onDecision?.(this.#event(plan, judgement));
-    const { decision, answers } = judgement;
-    return new Ledger(undefined, {
-      decision,
-      key: keyOf(plan),
-      rule,
-      tier,
-      demands,
-      answers,
-      hold: undefined,
-      owner: this,
-    });
+    if (take) await this.#observers.decided(plan, judgement);
+    return this.#ledger(undefined, plan, judgement, undefined);
   }
 
   /** What a request would be told, and why; nothing is charged. Callbacks of the options are asked as for a request. */
@@ -158,8 +146,8 @@ export class Pipeline<R, S = unknown> {
 
   #skip(exchange: Exchange<R, S>): MaybePromise<Verdict> {
     const skip = this.#options.skip?.(exchange.request);
-    if (isPromise(skip)) return skip.then((yes) => (yes ? skipped : this.#plan(exchange)));
-    return skip ? skipped : this.#plan(exchange);
+    if (isPromise(skip)) return skip.then((yes) => (yes ? this.#leaveAlone(exchange) : this.#plan(exchange)));
+    return skip ? this.#leaveAlone(exchange) : this.#plan(exchange);
   }
 
   #plan(exchange: Exchange<R, S>): MaybePromise<Verdict> {
@@ -172,12 +160,11 @@ export class Pipeline<R, S = unknown> {
 
   #charge(exchange: Exchange<R, S>, plan: Plan<R>): MaybePromise<Verdict> {
     const { demands, listed, shadows } = plan;
-    if (listed?.list === 'allow') return skipped;
-    if (listed !== undefined) return this.#tell(exchange, plan, this.#blocked(listed.entry.until), undefined);
+    if (listed?.list === 'allow') return this.#leaveAlone(exchange);
+    if (listed !== undefined) return this.#tell(exchange, plan, this.#blocked(listed), undefined);
     if (demands.length === 0) {
-      if (shadows === undefined) return skipped;
-      this.#castShadows(exchange, plan);
-      return this.#clear(exchange) ?? skipped;
+      if (shadows !== undefined) this.#castShadows(exchange, plan);
+      return this.#leaveAlone(exchange);
     }
     const judgement = this.#engine.judge.judge(plan);
     if (isPromise(judgement)) return judgement.then((later) => this.#conclude(exchange, plan, later));
@@ -189,53 +176,53 @@ export class Pipeline<R, S = unknown> {
     if (refusal !== undefined) return this.#tell(exchange, plan, judgement, undefined);
     const { request, response, headers } = exchange;
     const { store, judge } = this.#engine;
-    const hold = new Hold(store, this.#engine.isPlain ? demands : demands.filter(isSpent), decision.at);
+    const taken = new Hold(store, this.#engine.isPlain ? demands : demands.filter(isSpent), decision.at);
     const slots = this.#engine.isPlain ? none : demands.filter(isSlot);
     if (decision.delay > this.#maxDelay) {
-      hold.giveBack('refused');
+      taken.giveBack('refused');
       if (slots.length > 0) new Hold(store, slots, decision.at).giveBack('refused');
-      const impatient = answers.map((one) => this.#impatient(one));
-      return this.#tell(exchange, plan, judge.refuse(demands, impatient), undefined);
+      const refusals = answers.map((one) => impatient(one, this.#maxDelay));
+      return this.#tell(exchange, plan, judge.refuse(demands, refusals), undefined);
     }
     if (slots.length > 0) freeWhenClosed(response, new Hold(store, slots, decision.at));
-    if (this.#settling.isNeeded) this.#settling.watch(request, response, headers, hold);
+    if (this.#settling.isNeeded) this.#settling.watch(request, response, headers, taken);
     if (plan.shadows !== undefined) this.#castShadows(exchange, plan);
-    return this.#tell(exchange, plan, judgement, hold);
+    return this.#tell(exchange, plan, judgement, taken);
   }
 
   /** Tells the observers, then the client. */
-  #tell(exchange: Exchange<R, S>, plan: Plan<R>, judgement: Judgement, hold: Hold | undefined): MaybePromise<Verdict> {
-    const { decision } = judgement;
-    if (!decision.allowed) this.#logRefusal(plan, decision);
-    const told: unknown = this.#options.onDecision?.(this.#event(plan, judgement));
+  #tell(exchange: Exchange<R, S>, plan: Plan<R>, judgement: Judgement, taken: Hold | undefined): MaybePromise<Verdict> {
+    const told = this.#observers.decided(plan, judgement);
     // An observer should not be asynchronous; if it is all the same, its rejection must not end the process.
-    if (isPromise(told)) return told.then(() => this.#answer(exchange, plan, judgement, hold));
-    return this.#answer(exchange, plan, judgement, hold);
-  }
-
-  #event(plan: Plan<R>, { decision, demands }: Judgement): RequestEvent<R> {
-    const { request, rule, tier } = plan;
-    return { decision, key: keyOf(plan), cost: demands[0]?.cost ?? 0, request, mode: 'enforce', rule, tier };
+    if (isPromise(told)) return told.then(() => this.#answer(exchange, plan, judgement, taken));
+    return this.#answer(exchange, plan, judgement, taken);
   }
 
   #answer(
     exchange: Exchange<R, S>,
     plan: Plan<R>,
-    { decision, demands, answers, refusal }: Judgement,
-    hold: Hold | undefined,
+    judgement: Judgement,
+    taken: Hold | undefined,
   ): MaybePromise<Verdict> {
-    const { request } = exchange;
-    const { rule, tier } = plan;
+    const { request, response } = exchange;
+    const { decision, refusal } = judgement;
     const earlier = exchange.before ?? Ledger.on(request, this.#reader);
-    const page = { decision, key: keyOf(plan), rule, tier, demands, answers, hold, owner: this };
-    const ledger = new Ledger(earlier, page);
+    const ledger = this.#ledger(earlier, plan, judgement, taken);
     Ledger.keep(request, ledger);
     if (refusal !== undefined) {
       Ledger.giveBack(ledger, 'refused');
       return this.#responder.refuse(exchange, ledger, decision, refusal);
     }
-    if (decision.delay === 0 || this.#options.shape === false) return this.#pass(exchange, ledger);
-    return this.#hold(exchange, ledger, decision.delay);
+    const { delay } = decision;
+    if (delay === 0 || this.#options.shape === false) return this.#pass(exchange, ledger);
+    return hold(this.#clock, response, ledger, delay, () => this.#pass(exchange, ledger), gone);
+  }
+
+  #ledger(earlier: Ledger | undefined, plan: Plan<R>, judgement: Judgement, taken: Hold | undefined): Ledger {
+    const { decision, demands, answers } = judgement;
+    const { rule, tier } = plan;
+    const key = keyOf(plan, judgement);
+    return new Ledger(earlier, { decision, key, rule, tier, demands, answers, hold: taken, owner: this });
   }
 
   #pass(exchange: Exchange<R, S>, ledger: Ledger): MaybePromise<Verdict> {
@@ -245,83 +232,21 @@ export class Pipeline<R, S = unknown> {
   }
 
   /** A request that this limiter leaves alone: with the headers of the phase before, if that ran as part of it. */
-  #clear(exchange: Exchange<R, S>): MaybePromise<Verdict> | undefined {
-    return exchange.before === undefined ? undefined : this.#responder.pass(exchange, exchange.before);
+  #leaveAlone(exchange: Exchange<R, S>): Verdict {
+    return exchange.before === undefined ? skipped : this.#responder.pass(exchange, exchange.before);
   }
 
-  /** Holds the request until the drain reaches it; a client that leaves meanwhile has its units given back. */
-  #hold(exchange: Exchange<R, S>, ledger: Ledger, delay: number): Promise<Verdict> {
-    const { response } = exchange;
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        cancel();
-        Ledger.giveBack(ledger, 'left');
-        resolve(gone);
-      };
-      const cancel = this.#clock.after(delay, () => {
-        response.removeListener('close', leave);
-        try {
-          resolve(this.#pass(exchange, ledger));
-        } catch (error) {
-          reject(error);
-        }
-      });
-      if (response.destroyed) leave();
-      else response.once('close', leave);
-    });
+  #blocked({ entry }: NonNullable<Plan<R>['listed']>): Judgement {
+    return blocked(entry.until, this.#clock.now() / 1_000);
   }
 
-  /** A refusal, where the decision was to hold the request for too long: until the queue is short enough. */
-  #impatient(granted: Decision): Decision {
-    const { delay } = granted;
-    if (delay <= this.#maxDelay) return granted;
-    return {
-      ...granted,
-      allowed: false,
-      remaining: 0,
-      resetAfter: delay,
-      retryAfter: delay - this.#maxDelay,
-      delay: 0,
-    };
-  }
-
-  /** The judgement on a client on the block list: for ever, or until the entry expires. */
-  #blocked(until: number | undefined): Judgement {
-    const at = this.#clock.now() / 1_000;
-    const retryAfter = until === undefined ? Number.POSITIVE_INFINITY : Math.max(0, until - at);
-    const decision: Decision = {
-      allowed: false,
-      policy: 'block-list',
-      limit: 0,
-      remaining: 0,
-      resetAfter: retryAfter,
-      retryAfter,
-      delay: 0,
-      at,
-      source: 'store',
-    };
-    return { demands: none, answers: none, decision, refusal: 'blocked' };
-  }
-
-  #castShadows({ request, response }: Exchange<R, S>, { shadows, rule, tier }: Plan<R>): void {
-    const { onDecision } = this.#options;
+  #castShadows(exchange: Exchange<R, S>, plan: Plan<R>): void {
     castShadows(
       this.#engine.store,
-      shadows!,
-      response,
-      ({ key, cost, line }, decision) => {
-        if (!decision.allowed) this.#info(`would have refused ${key}: ${sentence(decision, line.rule)} (shadow)`);
-        onDecision?.({
-          decision,
-          key,
-          cost,
-          request,
-          mode: 'shadow',
-          rule: line.rule ?? rule,
-          tier: line.tier ?? tier,
-        });
-      },
-      (error) => this.#warn('A shadow', error),
+      plan.shadows!,
+      exchange.response,
+      (demand, decision) => this.#observers.shadowDecided(plan, demand, decision),
+      (error) => this.#observers.failed('A shadow', error),
     );
   }
 
@@ -358,51 +283,6 @@ export class Pipeline<R, S = unknown> {
       this,
     );
   }
-
-  #logRefusal(plan: Plan<R>, decision: Decision): void {
-    if (this.#options.logger?.info === undefined) return;
-    this.#info(`refused ${keyOf(plan)}: ${sentence(decision, plan.rule)}`);
-  }
-
-  #info(message: string): void {
-    this.#options.logger?.info?.(`rateLimit ${message}`);
-  }
-
-  #warn(what: string, error: unknown): void {
-    this.#log(`${what} failed: ${error instanceof Error ? error.message : show(error)}`);
-  }
-
-  #log(message: string): void {
-    const { logger } = this.#options;
-    if (logger === undefined) this.#reader.warn(message);
-    else logger.warn(message);
-  }
 }
 
 const none: readonly never[] = [];
-
-function keyOf<R>({ identity, demands }: Plan<R>): string {
-  return identity?.key ?? demands[0]?.key ?? '';
-}
-
-function isSlot({ line }: Demand): boolean {
-  return line.kind === 'slot';
-}
-
-/** What goes back with the request's units: not its place among those at work, and nothing of what was only looked at. */
-function isSpent({ line, cost }: Demand): boolean {
-  return line.kind !== 'slot' && cost > 0;
-}
-
-function sentence({ policy, retryAfter, source }: Decision, rule: string | undefined): string {
-  const when = retryAfter === Number.POSITIVE_INFINITY ? 'for good' : `for ${Math.ceil(retryAfter)} ms`;
-  return `policy '${policy}'${rule === undefined ? '' : ` of rule '${rule}'`}, ${when}, by ${source}`;
-}
-
-/** Frameworks take some of what is no error, `undefined` above all, for the sign to go on. */
-function rethrow(error: unknown): never {
-  if (typeof error === 'object' && error !== null) throw error;
-  throw new SluiceError('INVALID_ERROR', `A callback of rateLimit threw ${show(error)}; let it throw an Error.`, {
-    cause: error,
-  });
-}

@@ -12,6 +12,8 @@ export class Plan<R> {
   /** The rule that applies, as it is written. */
   rule: string | undefined;
   tier: string | undefined;
+  /** Whether any limit of the request's is more than a shadow. */
+  isLimited = false;
   /** All are granted, or none is charged. */
   demands: Demand[] = [];
   /** What shadows count, each by itself. */

@@ -118,9 +118,10 @@ export class Planner<R> {
     const { own, ceilings: wider } = quota.rule === undefined ? this.#overriddenOr(limits, key) : limits;
     for (const line of own) this.#add(plan, line, key, cost, shadow);
     for (const ceiling of ceilings) for (const line of wider) this.#add(plan, line, ceiling, cost, shadow);
-    if (shadow || own.length === 0) return;
+    if (shadow) return;
+    plan.isLimited = true;
     if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, false);
-    if (quota.block !== undefined) this.#add(plan, quota.block, key, 0, false);
+    if (quota.block !== undefined && own.length > 0) this.#add(plan, quota.block, key, 0, false);
   }
 
   #overriddenOr(limits: Limits, key: string): Limits {
@@ -157,7 +158,7 @@ export class Planner<R> {
   #watch(plan: Plan<R>): void {
     const { ban, rules } = this.#parts;
     const { demands, identity } = plan;
-    if (demands.length === 0) return;
+    if (!plan.isLimited) return;
     const { slot } = rules.others;
     if (slot !== undefined && identity !== undefined) this.#add(plan, slot, identity.key, 1, false);
     if (ban === undefined) return;

@@ -49,7 +49,13 @@ export class Responder<R, S> {
     if (seconds !== undefined && name !== undefined) fields[name] = String(seconds);
     this.#expose(request, headers, fields);
     fields['Cache-Control'] = 'no-store';
-    const refusal = this.#refusals.write(kind, fields, own, Ledger.ownLines(ledger), this.#reader.header(request, 'accept'));
+    const refusal = this.#refusals.write(
+      kind,
+      fields,
+      own,
+      Ledger.ownLines(ledger),
+      this.#reader.header(request, 'accept'),
+    );
     const refused: Verdict = { action: 'refuse', decision: ledger, ...refusal };
     const handler = kind === 'blocked' || kind === 'banned' ? this.#onBanned : this.#onLimited;
     if (handler !== undefined) return this.#ask(handler, exchange, ledger, refusal);

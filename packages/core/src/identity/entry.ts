@@ -26,9 +26,10 @@ export function nameOf(entry: string): string {
 }
 
 function looksLikeNetwork(entry: string): boolean {
-  // Of version 4, with what people write for ranges and ports: 10.0.0.*, 10.0.0.1-10.0.0.9, 10.0.0.1:80.
-  if (/^[\d.*:/\s-]+$/.test(entry) && /\d\.|\.\d|\d\//.test(entry)) return true;
-  // Of version 6. A key of two numbers, like 12:34, is none.
   const bare = entry.replace(/%.*$/, '').replace(/^\[|\](:\d+)?(?=\/|$)/g, '');
+  // Of version 4, with what people write for ranges and ports: 10.0.0.*, 10.0.0.1-10.0.0.9, 10.0.0.1:80.
+  if (/^[\d.*:/\s-]+$/.test(bare) && /\d\.|\.\d|\d\//.test(bare)) return true;
+  if (/^[\d.]+\//.test(bare) && bare.includes('.')) return true;
+  // Of version 6. A key of two numbers, like 12:34, is none.
   return /^[\da-f:.]+(\/.*)?$/i.test(bare) && /:.*:|:.*\/|^[\da-f]+:$/i.test(bare);
 }

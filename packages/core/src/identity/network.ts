@@ -69,7 +69,7 @@ export function parseNetwork(text: string, where: string): Network {
 }
 
 function networkOf(family: 4 | 6, bytes: readonly number[], length: number, ip: ipaddr.IPv4 | ipaddr.IPv6): Network {
-  const prefix = leading(family, valueOf(family, bytes), length);
+  const prefix = leading(family, numberOf(family, bytes), length);
   return { family, length, prefix, text: length === (family === 4 ? 32 : 128) ? `${ip}` : `${ip}/${length}` };
 }
 
@@ -167,10 +167,10 @@ function addressOf(text: string): Address | undefined {
   const ip = text.length > longestAddress ? undefined : parse(text);
   if (ip === undefined) return undefined;
   const family = ip.kind() === 'ipv4' ? 4 : 6;
-  return { family, value: valueOf(family, ip.toByteArray()) };
+  return { family, value: numberOf(family, ip.toByteArray()) };
 }
 
-function valueOf(family: 4 | 6, bytes: readonly number[]): number | bigint {
+function numberOf(family: 4 | 6, bytes: readonly number[]): number | bigint {
   if (family === 4) return bytes.reduce((value, byte) => value * 256 + byte, 0);
   return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }

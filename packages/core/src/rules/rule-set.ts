@@ -7,7 +7,7 @@ import { Quota, type QuotaContext } from '../http/quota.js';
 import type { Reader } from '../http/reader.js';
 import { checkNames, checkType } from '../options.js';
 import { orderOf, parsePattern } from './pattern.js';
-import { RouteTable } from './route-table.js';
+import { type RouteEntry, RouteTable } from './route-table.js';
 
 /** Which quotas a request is charged for, and which only count it. */
 export interface Selection<R> {
@@ -28,6 +28,9 @@ type Matches<R> = readonly (Applied<R> | undefined)[];
 const nothing: readonly never[] = [];
 const unmatched: readonly undefined[] = [undefined];
 
+/** What all rules of a limiter have in common. */
+export type RuleContext<R> = Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'stack'>;
+
 /** A RuleSet finds what a request is charged for: by the most specific rule that matches, or as all others. */
 export class RuleSet<R> {
   /** The quota of requests that no rule matches. */
@@ -39,54 +42,18 @@ export class RuleSet<R> {
   readonly #strict: RouteTable<Applied<R>> | undefined;
   readonly #trials: RouteTable<Applied<R>> | undefined;
 
-  constructor(
-    reader: Reader<R>,
-    rules: readonly Rule<R>[],
-    others: Quota<R>,
-    context: Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'stack'>,
-  ) {
+  constructor(reader: Reader<R>, rules: readonly Rule<R>[], others: Quota<R>, context: RuleContext<R>) {
     this.#reader = reader;
     this.others = others;
     this.#othersAlone = { enforced: [others], shadows: nothing };
-    if (!Array.isArray(rules)) {
-      throw new SluiceError(
-        'INVALID_OPTION',
-        `rules takes a list, like [{ match: 'POST /login', limit: 5, window: '1m' }]; got ${show(rules)}.`,
-      );
+    const entries = compileRules(reader, rules, others, context);
+    this.#quotas = entries.map(({ value }) => value.quota);
+    const strict: RouteEntry<Applied<R>>[] = [];
+    const trials: RouteEntry<Applied<R>>[] = [];
+    for (const entry of entries) {
+      const { percent } = entry.value.quota;
+      if (percent !== undefined) (percent === 100 ? strict : trials).push(entry);
     }
-    const groups = groupsOf(rules);
-    const names = namesOf(rules, reader);
-    const named = new Map<string, string>();
-    const compiled = rules.map((rule, i) => {
-      const where = `rules[${i}]`;
-      checkRule(rule, where);
-      const { match, group, stack = false, by, name: given, ...own } = rule;
-      const shared = group === undefined ? {} : groups.get(group)!;
-      const name = given ?? group ?? names.get(match)!;
-      if (group === undefined) {
-        const other = named.get(name);
-        if (other !== undefined) {
-          throw new SluiceError(
-            'DUPLICATE_POLICY',
-            `${where}: the rules '${other}' and '${match}' are both called ${show(name)}. Give one of them a 'name', or both the same 'group' to count together.`,
-          );
-        }
-        named.set(name, match);
-      }
-      const prefixed = context.name === undefined ? name : `${context.name}-${name}`;
-      const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name: prefixed, rule: match, by, stack });
-      const enforced = stack ? [quota, others] : [quota];
-      return {
-        match,
-        where,
-        value: { order: orderOf(parsePattern(match, where)), quota, selection: { enforced, shadows: nothing } },
-      };
-    });
-    this.#quotas = compiled.map(({ value }) => value.quota);
-    const strict = compiled.filter(({ value }) => value.quota.percent === 100);
-    const trials = compiled.filter(({ value }) => value.quota.percent !== undefined && value.quota.percent < 100);
-    // A rule that is off can be wrong, but in nobody's way.
-    for (const entry of compiled) if (entry.value.quota.percent === undefined) new RouteTable([entry]);
     if (strict.length > 0) this.#strict = new RouteTable(strict);
     if (trials.length > 0) this.#trials = new RouteTable(trials);
   }
@@ -131,6 +98,31 @@ export class RuleSet<R> {
   quotas(): readonly Quota<R>[] {
     return [this.others, ...this.#quotas];
   }
+}
+
+function compileRules<R>(
+  reader: Reader<R>,
+  rules: readonly Rule<R>[],
+  others: Quota<R>,
+  context: RuleContext<R>,
+): readonly RouteEntry<Applied<R>>[] {
+  if (!Array.isArray(rules)) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rules takes a list, like [{ match: 'POST /login', limit: 5, window: '1m' }]; got ${show(rules)}.`,
+    );
+  }
+  for (const [i, rule] of rules.entries()) checkRule(rule, `rules[${i}]`);
+  const groups = groupsOf(rules);
+  const names = namesOf(rules, reader);
+  return rules.map(({ match, group, stack = false, by, name: _, ...own }, i) => {
+    const where = `rules[${i}]`;
+    const name = context.name === undefined ? names[i]! : `${context.name}-${names[i]}`;
+    const shared = group === undefined ? {} : groups.get(group)!;
+    const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by, stack });
+    const selection = { enforced: stack ? [quota, others] : [quota], shadows: nothing };
+    return { match, where, value: { order: orderOf(parsePattern(match, where)), quota, selection } };
+  });
 }
 
 const ruleNames = [...limitingNames, 'match', 'group', 'stack', 'by'] as const;
@@ -180,25 +172,35 @@ function groupsOf<R>(rules: readonly Rule<R>[]): ReadonlyMap<string, Limiting<R>
 /**
  * A name for each rule: `POST /api/users/:id` → `POST-api-users-id`. Those that would be cut off, or be the same, have a
  * digest behind the words.
+ * @throws SluiceError `DUPLICATE_POLICY` for two rules of one name that do not count together.
  */
-function namesOf<R>(rules: readonly Rule<R>[], reader: Reader<R>): ReadonlyMap<string, string> {
-  const matches = new Set(rules.map((rule) => rule?.match).filter((match) => typeof match === 'string'));
-  const words = new Map<string, string>();
-  const uses = new Map<string, number>();
-  for (const match of matches) {
-    const text = match
-      .replace(/\*/g, 'all')
-      .replace(/[^A-Za-z0-9]+/g, '-')
-      .replace(/^-|-$/g, '');
-    words.set(match, text);
-    uses.set(text, (uses.get(text) ?? 0) + 1);
+function namesOf<R>(rules: readonly Rule<R>[], reader: Reader<R>): readonly string[] {
+  const matches = new Map<string, Set<string>>();
+  for (const { match } of rules) {
+    const words = wordsOf(match);
+    matches.set(words, (matches.get(words) ?? new Set()).add(match));
   }
-  const names = new Map<string, string>();
-  for (const [match, text] of words) {
-    const isClear = text !== '' && text.length <= longestName && uses.get(text) === 1;
-    names.set(match, isClear ? text : `${text.slice(0, longestName)}-${reader.digest(match).slice(0, 6)}`);
-  }
-  return names;
+  const used = new Map<string, number>();
+  return rules.map(({ match, group, name: given }, i) => {
+    const words = wordsOf(match);
+    const isClear = words !== '' && words.length <= longestName && matches.get(words)!.size === 1;
+    const derived = isClear ? words : `${words.slice(0, longestName)}-${reader.digest(match).slice(0, 6)}`;
+    const name = given ?? group ?? derived;
+    const other = used.get(name);
+    used.set(name, i);
+    if (other === undefined || (group !== undefined && rules[other]!.group === group)) return name;
+    throw new SluiceError(
+      'DUPLICATE_POLICY',
+      `rules[${i}]: it and rules[${other}] are both called ${show(name)}. Give one of them a 'name' of its own, or both the same 'group' to count together.`,
+    );
+  });
+}
+
+function wordsOf(match: string): string {
+  return match
+    .replace(/\*/g, 'all')
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
 }
 
 /** Leaves room for the names of tiers and windows behind it. */

@@ -1,0 +1,63 @@
+import type { Decision } from '../decision.js';
+import { SluiceError, show } from '../errors.js';
+import type { Judgement } from './judgement.js';
+import type { Demand } from './line.js';
+import type { RateLimitOptions } from './options.js';
+import type { Plan } from './plan.js';
+import type { Reader } from './reader.js';
+
+/** Observers are told what a limiter decides, and what goes wrong with it. */
+export class Observers<R> {
+  readonly #onDecision: RateLimitOptions<R>['onDecision'];
+  readonly #info: ((message: string) => void) | undefined;
+  /** Tells the operator something. */
+  readonly warn: (message: string) => void;
+
+  constructor(reader: Reader<R>, { onDecision, logger }: RateLimitOptions<R, never>) {
+    this.#onDecision = onDecision;
+    this.#info = logger?.info === undefined ? undefined : (message) => logger.info!(`rateLimit ${message}`);
+    this.warn = logger === undefined ? (message) => reader.warn(message) : (message) => logger.warn(message);
+  }
+
+  /** Answers with what an observer returns: one that takes its time is waited for, and may fail the request. */
+  decided(plan: Plan<R>, judgement: Judgement): unknown {
+    const { decision, demands } = judgement;
+    if (!decision.allowed) this.#info?.(`refused ${keyOf(plan, judgement)}: ${sentence(decision, plan.rule)}`);
+    if (this.#onDecision === undefined) return undefined;
+    const { request, rule, tier } = plan;
+    const cost = demands[0]?.cost ?? 0;
+    return this.#onDecision({ decision, key: keyOf(plan, judgement), cost, request, mode: 'enforce', rule, tier });
+  }
+
+  shadowDecided(plan: Plan<R>, { key, cost, line }: Demand, decision: Decision): void {
+    if (!decision.allowed) this.#info?.(`would have refused ${key}: ${sentence(decision, line.rule)} (shadow)`);
+    const rule = line.rule ?? plan.rule;
+    const tier = line.tier ?? plan.tier;
+    this.#onDecision?.({ decision, key, cost, request: plan.request, mode: 'shadow', rule, tier });
+  }
+
+  failed(what: string, error: unknown): void {
+    this.warn(`${what} failed: ${error instanceof Error ? error.message : show(error)}`);
+  }
+}
+
+/** Whom a judgement is about: whom the policy that decided counts. */
+export function keyOf<R>({ identity }: Plan<R>, { demands, decision }: Judgement): string {
+  const first = demands[0];
+  if (first === undefined) return identity?.key ?? '';
+  if (first.policy.name === decision.policy) return first.key;
+  return (demands.find(({ policy }) => policy.name === decision.policy) ?? first).key;
+}
+
+function sentence({ policy, retryAfter, source }: Decision, rule: string | undefined): string {
+  const when = retryAfter === Number.POSITIVE_INFINITY ? 'for good' : `for ${Math.ceil(retryAfter)} ms`;
+  return `policy '${policy}'${rule === undefined ? '' : ` of rule '${rule}'`}, ${when}, by ${source}`;
+}
+
+/** Frameworks take some of what is no error, `undefined` above all, for the sign to go on. */
+export function rethrow(error: unknown): never {
+  if (typeof error === 'object' && error !== null) throw error;
+  throw new SluiceError('INVALID_ERROR', `A callback of rateLimit threw ${show(error)}; let it throw an Error.`, {
+    cause: error,
+  });
+}
