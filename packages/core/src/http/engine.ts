@@ -15,6 +15,7 @@ import { Judge } from './judgement.js';
 import { limitingNames } from './limiting.js';
 import { type Line, lineOf } from './line.js';
 import type { RateLimitOptions } from './options.js';
+import { OverriddenLimits } from './overridden.js';
 import { checkKeySource, Planner } from './planner.js';
 import { Quota } from './quota.js';
 import type { Reader } from './reader.js';
@@ -31,7 +32,7 @@ export class Engine<R> {
   readonly isPlain: boolean;
   readonly #identifier: Identifier<R>;
   readonly #quotas: readonly Quota<R>[];
-  readonly #overrides: Overrides | undefined;
+  readonly #overrides: OverriddenLimits | undefined;
   readonly #ownsStore: boolean;
   readonly #unclaim: () => void;
   #closed = false;
@@ -64,8 +65,9 @@ export class Engine<R> {
     const rules = new RuleSet(reader, options.rules ?? [], others, context);
     this.#quotas = rules.quotas();
     this.ban = ban ?? banOf(penalty, name ?? 'default');
-    this.#overrides = overridesOf(options.overrides, clock);
-    this.#overrides?.attach((key) => this.#identifier.canonical(key));
+    const overrides = overridesOf(options.overrides, clock);
+    overrides?.attach((key) => this.#identifier.canonical(key));
+    this.#overrides = overrides && new OverriddenLimits(overrides, name, { block: others.block, ceiling });
     const punishes = this.ban !== undefined || this.#quotas.some(({ block }) => block !== undefined);
     this.isPlain = !punishes && this.#quotas.every(({ slot }) => slot === undefined);
     this.planner = new Planner({
@@ -129,7 +131,8 @@ export class Engine<R> {
 
   #stateOf(name: string): { key: string; policies: readonly CompiledPolicy[] } {
     const key = this.#identifier.canonical(name);
-    return { key, policies: [...this.policies(), ...(this.#overrides?.find(key) ?? [])] };
+    const overridden = this.#overrides?.find(key)?.own ?? [];
+    return { key, policies: [...this.policies(), ...overridden.map(({ policy }) => policy)] };
   }
 
   #checkOpen(): void {

@@ -1,13 +1,13 @@
 import { checkCost } from '../charge.js';
 import { SluiceError, show } from '../errors.js';
 import type { Identifier, Identity } from '../identity/identifier.js';
-import type { Overrides } from '../identity/overrides.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { RuleSet } from '../rules/rule-set.js';
 import { isEnforced } from './enforcement.js';
 import type { KeySource } from './limiting.js';
-import { type Limits, limitsOf } from './limits.js';
+import type { Limits } from './limits.js';
 import type { Line } from './line.js';
+import type { OverriddenLimits } from './overridden.js';
 import type { Plan } from './plan.js';
 import type { Quota } from './quota.js';
 import type { Screen } from './screen.js';
@@ -17,7 +17,7 @@ export interface PlannerParts<R> {
   readonly key: KeySource<R> | undefined;
   readonly screen: Screen<R> | undefined;
   readonly rules: RuleSet<R>;
-  readonly overrides: Overrides | undefined;
+  readonly overrides: OverriddenLimits | undefined;
   readonly tier: ((request: R) => MaybePromise<string | undefined>) | undefined;
   readonly tiers: readonly string[];
   readonly defaultTier: string | undefined;
@@ -27,8 +27,6 @@ export interface PlannerParts<R> {
 /** A Planner works out who sends a request, and what it is to be charged for. */
 export class Planner<R> {
   readonly #parts: PlannerParts<R>;
-  /** Limits of the policies that overrides have compiled. */
-  readonly #overridden = new WeakMap<object, Limits>();
 
   constructor(parts: PlannerParts<R>) {
     this.#parts = parts;
@@ -115,24 +113,13 @@ export class Planner<R> {
     checkCost(cost);
     const { key, ceilings } = identity;
     const shadow = isShadow || (quota.rule === undefined && !isEnforced(quota.percent!, key));
-    const { own, ceilings: wider } = quota.rule === undefined ? this.#overriddenOr(limits, key) : limits;
+    const { own, ceilings: wider } = quota.rule === undefined ? (this.#parts.overrides?.find(key) ?? limits) : limits;
     for (const line of own) this.#add(plan, line, key, cost, shadow);
     for (const ceiling of ceilings) for (const line of wider) this.#add(plan, line, ceiling, cost, shadow);
     if (shadow) return;
     plan.isLimited = true;
     if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, false);
     if (quota.block !== undefined && own.length > 0) this.#add(plan, quota.block, key, 0, false);
-  }
-
-  #overriddenOr(limits: Limits, key: string): Limits {
-    const policies = this.#parts.overrides?.find(key);
-    if (policies === undefined) return limits;
-    let known = this.#overridden.get(policies);
-    if (known === undefined) {
-      known = limitsOf(policies, { block: limits.own[0]?.block, ceiling: this.#parts.identifier.ceiling });
-      this.#overridden.set(policies, known);
-    }
-    return known;
   }
 
   #add(plan: Plan<R>, line: Line, key: string, cost: number, shadow: boolean): void {
