@@ -478,6 +478,10 @@ describe('what such a store cannot keep is refused with the remedy', () => {
     );
   });
 
+  it.each([{ windowMs: 60_000 }, { clock: {} }, { clock: null }, 60_000])('options like %j', (options) => {
+    expect(() => fromExpressRateLimitStore(new HitStore(), options as never)).toThrow('fromExpressRateLimitStore');
+  });
+
   it('a store with the callbacks of version 5', () => {
     const legacy = { incr: () => {}, decrement: () => {}, resetKey: () => {} };
     expect(() => fromExpressRateLimitStore(legacy as never)).toThrow(

@@ -24,7 +24,7 @@ export function recordBreaches(
     // Whoever is banned has breached nothing by being refused.
     if (line.kind === 'ban') return [];
     if (line.kind === 'block' && line.policy.penalty?.restarts) record(line, key);
-    if (line.kind !== 'limit') continue;
+    if (line.kind !== 'limit' || isBlocked(line.block, key, demands, answers)) continue;
     if (line.block !== undefined) record(line.block, key);
     if (ban !== undefined) record(ban, key);
   }
@@ -33,6 +33,17 @@ export function recordBreaches(
   for (const breach of breaches) recorded.push(consume(store, breach));
   if (recorded.some(isPromise)) return Promise.all(recorded).then((all) => all.filter(refuses));
   return (recorded as Answered[]).filter(refuses);
+}
+
+/** Whether the key was blocked before the request. What it asks for meanwhile is no further breach. */
+function isBlocked(
+  block: Line | undefined,
+  key: string,
+  demands: readonly Demand[],
+  answers: readonly Decision[],
+): boolean {
+  if (block === undefined) return false;
+  return demands.some((one, i) => !answers[i]!.allowed && one.policy.id === block.policy.id && one.key === key);
 }
 
 /** A demand and the answer to it. */

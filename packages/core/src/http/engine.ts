@@ -9,7 +9,7 @@ import { compilePenalty } from '../penalty.js';
 import type { CompiledPolicy } from '../policy.js';
 import { type RuleContext, RuleSet } from '../rules/rule-set.js';
 import { checkStore, type Store } from '../store.js';
-import { withStoreErrors } from '../store-errors.js';
+import { type StoreErrorMode, withStoreErrors } from '../store-errors.js';
 import { percentOf } from './enforcement.js';
 import { Judge } from './judgement.js';
 import { limitingNames } from './limiting.js';
@@ -85,7 +85,12 @@ export class Engine<R> {
     checkStore(store, 'rateLimit');
     this.#ownsStore = options.store === undefined;
     this.#unclaim = claim(store, this.policies(), 'rateLimit');
-    this.store = withStoreErrors(store, { mode: options.onStoreError ?? 'throw', clock, report: warn });
+    const mode = options.onStoreError ?? 'throw';
+    this.store = withStoreErrors(store, {
+      mode,
+      clock,
+      report: (error, failures) => warn(failureOf(error, failures, mode)),
+    });
     this.judge = new Judge(this.store, this.ban, { punishes, isPlain: this.isPlain });
   }
 
@@ -138,6 +143,19 @@ export class Engine<R> {
   #checkOpen(): void {
     if (this.#closed) throw new SluiceError('CLOSED', 'This limiter has been closed.');
   }
+}
+
+const outcomes: Readonly<Record<StoreErrorMode, string>> = {
+  throw: 'requests fail',
+  allow: 'requests pass unlimited',
+  deny: 'requests are refused',
+  fallback: 'this process limits on its own',
+};
+
+function failureOf(error: unknown, failures: number, mode: StoreErrorMode): string {
+  const message = error instanceof Error ? error.message : show(error);
+  const times = failures === 1 ? '' : ` ${failures} times since the last report`;
+  return `The store has failed${times}, and ${outcomes[mode]}: ${message}`;
 }
 
 function banOf(penalty: RateLimitOptions<unknown>['penalty'], name: string): Line | undefined {

@@ -60,12 +60,24 @@ export async function explain<R>(plan: Plan<R>, skip: boolean, store: Store, clo
   const { outcome, until } = outcomeOf(plan, skip, now, wait);
   const passesAt = until === Number.POSITIVE_INFINITY ? undefined : new Date(Math.ceil(until));
   const { identity } = plan;
-  const known = { outcome, entry: listed?.entry.entry, rule: plan.rule, tier: plan.tier, policies, passesAt };
+  const known = {
+    outcome,
+    entry: listed && shown(listed.entry.entry),
+    rule: plan.rule,
+    tier: plan.tier,
+    policies,
+    passesAt,
+  };
   return {
     ...known,
     identity: identity && { key: identity.key, from: identity.from },
     summary: summaryOf({ ...known, identity }),
   };
+}
+
+/** An entry as it may be shown: API keys are secrets. */
+function shown(entry: string): string {
+  return entry.replace(/^api-key:(?!#).+$/s, 'api-key:…');
 }
 
 function outcomeOf<R>(

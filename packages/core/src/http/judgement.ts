@@ -114,12 +114,16 @@ function refusalOf(demands: readonly Demand[], answers: readonly Decision[]): Re
 
 /** The decision that the client is told of: by its own limits and their ceilings, and what else has refused. */
 function combineVisible(demands: readonly Demand[], answers: readonly Decision[]): Decision {
-  return combine(
-    answers.filter(({ allowed }, i) => {
-      const { kind } = demands[i]!.line;
-      return !allowed || kind === 'limit' || kind === 'ceiling';
-    }),
-  );
+  const visible = answers.filter(({ allowed }, i) => {
+    const { kind } = demands[i]!.line;
+    return !allowed || kind === 'limit' || kind === 'ceiling';
+  });
+  return visible.length > 0 ? combine(visible) : boundless(answers[0]!);
+}
+
+/** The decision where nothing but the number of requests at work is limited, and there is a place. */
+function boundless(decision: Decision): Decision {
+  return { ...decision, limit: Number.POSITIVE_INFINITY, remaining: Number.POSITIVE_INFINITY, resetAfter: 0 };
 }
 
 /** A place among the requests at work may be free at any moment; the log behind it knows only when it surely is. */

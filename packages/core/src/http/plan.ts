@@ -14,6 +14,8 @@ export class Plan<R> {
   tier: string | undefined;
   /** Whether any limit of the request's is more than a shadow. */
   isLimited = false;
+  /** Whether there is any limit of the request's, be it a shadow. */
+  isCounted = false;
   /** All are granted, or none is charged. */
   demands: Demand[] = [];
   /** What shadows count, each by itself. */

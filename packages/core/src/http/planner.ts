@@ -116,9 +116,10 @@ export class Planner<R> {
     const { own, ceilings: wider } = quota.rule === undefined ? (this.#parts.overrides?.find(key) ?? limits) : limits;
     for (const line of own) this.#add(plan, line, key, cost, shadow);
     for (const ceiling of ceilings) for (const line of wider) this.#add(plan, line, ceiling, cost, shadow);
+    if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, shadow);
+    plan.isCounted = true;
     if (shadow) return;
     plan.isLimited = true;
-    if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, false);
     if (quota.block !== undefined && own.length > 0) this.#add(plan, quota.block, key, 0, false);
   }
 
@@ -145,10 +146,11 @@ export class Planner<R> {
   #watch(plan: Plan<R>): void {
     const { ban, rules } = this.#parts;
     const { demands, identity } = plan;
-    if (!plan.isLimited) return;
-    const { slot } = rules.others;
-    if (slot !== undefined && identity !== undefined) this.#add(plan, slot, identity.key, 1, false);
-    if (ban === undefined) return;
+    const { slot, percent } = rules.others;
+    if (slot !== undefined && percent !== undefined && plan.isCounted && identity !== undefined) {
+      this.#add(plan, slot, identity.key, 1, !isEnforced(percent, identity.key));
+    }
+    if (!plan.isLimited || ban === undefined) return;
     const charged = demands.length;
     for (let i = 0; i < charged; i++) {
       const { key, line } = demands[i]!;

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { SluiceError, show } from '../errors.js';
-import { AccessList } from '../identity/access-list.js';
+import { AccessList, type ListEntry } from '../identity/access-list.js';
 import type { Identifier, Identity } from '../identity/identifier.js';
 import type { Lists } from './options.js';
 import type { Plan } from './plan.js';
@@ -21,16 +21,30 @@ export class Screen<R> {
   find(request: R, identity: Identity | undefined): Plan<R>['listed'] {
     const names = this.#identifier.names(request, identity);
     const address = this.#identifier.ip(request);
-    const blocked = this.#block?.find(names, address);
+    const blocked = this.#block?.find(names, address) ?? this.#findContradicting(request);
     if (blocked !== undefined) return { list: 'block', entry: blocked };
     const allowed = this.#allow?.find(names, address);
     return allowed && { list: 'allow', entry: allowed };
+  }
+
+  /** Of headers that contradict one another neither is believed, but none of them may hide who is blocked. */
+  #findContradicting(request: R): ListEntry | undefined {
+    if (this.#block === undefined) return undefined;
+    for (const address of this.#identifier.candidates(request)) {
+      const found = this.#block.find([this.#identifier.canonical(address)], address);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 }
 
 function listOf(list: readonly string[] | AccessList | undefined, where: string, clock: Clock): AccessList | undefined {
   if (list === undefined || list instanceof AccessList) return list;
-  if (Array.isArray(list)) return new AccessList(list, { clock });
+  if (Array.isArray(list)) {
+    const own = new AccessList([], { clock });
+    for (const [i, entry] of list.entries()) own.addFrom(entry, {}, `${where}[${i}]`);
+    return own;
+  }
   throw new SluiceError(
     'INVALID_OPTION',
     `${where} takes a list, like ['203.0.113.0/24', 'user:42'], or a new AccessList(); got ${show(list)}.`,

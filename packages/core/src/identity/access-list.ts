@@ -55,8 +55,16 @@ export class AccessList implements Iterable<ListEntry> {
    * @throws SluiceError as the constructor, and `INVALID_WINDOW` for no duration.
    */
   add(entry: string, options: { expiresIn?: Duration } = {}): this {
-    const is = readEntry(entry, where);
-    const { due, until } = expiryOf(options, this.#clock, `${where}.add(${nameOf(entry)})`);
+    return this.addFrom(entry, options, where);
+  }
+
+  /**
+   * Adds an entry that is written at `place`.
+   * @internal
+   */
+  addFrom(entry: string, options: { expiresIn?: Duration }, place: string): this {
+    const is = readEntry(entry, place);
+    const { due, until } = expiryOf(options, this.#clock, `${place}.add(${nameOf(entry)})`);
     this.#put({ listed: { entry, until }, is, due });
     return this;
   }

@@ -1,6 +1,6 @@
 import { isNearby } from '../http/address.js';
 import type { Reader } from '../http/reader.js';
-import { ProxyChain, type TrustedProxies } from './trusted-proxies.js';
+import { type Client, ProxyChain, type TrustedProxies } from './trusted-proxies.js';
 
 /**
  * Finds the address of the client behind a request: by the proxies that the options name, else as the framework
@@ -21,11 +21,7 @@ export class ClientAddress<R> {
   of(request: R): string | undefined {
     const reader = this.#reader;
     if (this.#chain !== undefined) {
-      const { address, conflict } = this.#chain.client(
-        reader.peer(request),
-        reader.header(request, 'x-forwarded-for'),
-        reader.header(request, 'forwarded'),
-      );
+      const { address, conflict } = this.#behind(this.#chain, request);
       if (conflict !== undefined) this.#warnOnce(conflict);
       return address;
     }
@@ -33,6 +29,16 @@ export class ClientAddress<R> {
     if (trust === 'anyone') return this.#nearestProxied(request);
     if (!this.#warned) this.#lookForContradiction(request, trust);
     return reader.ip(request);
+  }
+
+  /** The addresses that contradicting headers name, of which none is believed. */
+  candidates(request: R): readonly string[] {
+    return this.#chain === undefined ? none : this.#behind(this.#chain, request).candidates;
+  }
+
+  #behind(chain: ProxyChain, request: R): Client {
+    const { peer, header } = this.#reader;
+    return chain.client(peer(request), header(request, 'x-forwarded-for'), header(request, 'forwarded'));
   }
 
   /** The framework believes every hop. A peer from the open internet is no proxy of this application's. */
@@ -71,6 +77,8 @@ export class ClientAddress<R> {
     this.#warn(message);
   }
 }
+
+const none: readonly never[] = [];
 
 /** The address that the last hop, the nearest to this server, has added. */
 function nearest(forwarded: string | string[] | undefined): string | undefined {

@@ -1,7 +1,7 @@
 /**
  * HopReader reads the hops that a header lists, from the right: first the one that the nearest proxy has added. What
  * stands further left may be anything, and is not looked at. A hop is an address as written, with whatever is around
- * it; `undefined` for one that cannot be read, behind which there are no more.
+ * it; `undefined` for one that cannot be read, behind which nothing counts.
  */
 export interface HopReader {
   /** Whether there is another hop to the left. */
@@ -25,8 +25,7 @@ export class ForwardedForReader implements HopReader {
   }
 
   next(): string | undefined {
-    // From a position of -1, lastIndexOf would look at the first character.
-    const comma = this.#end === 0 ? -1 : this.#text.lastIndexOf(',', this.#end - 1);
+    const comma = this.#text.lastIndexOf(',', this.#end - 1);
     const hop = this.#text.slice(comma + 1, this.#end).trim();
     this.#end = comma;
     return hop === '' ? undefined : hop;

@@ -83,6 +83,11 @@ export class Identifier<R> {
     return this.#client.of(request) || undefined;
   }
 
+  /** The addresses between which the headers of proxies leave a doubt. */
+  candidates(request: R): readonly string[] {
+    return this.#client.candidates(request);
+  }
+
   /** The keys by which a list may know who sends a request: who he counts as, and his user and address beside. */
   names(request: R, identity: Identity | undefined): readonly string[] {
     const names = identity === undefined ? [] : [identity.key];

@@ -40,7 +40,8 @@ export const fieldsOf: Readonly<Record<HeaderStyle, () => readonly Field[]>> = {
 };
 
 function ofTightest(name: string, value: (tightest: Decision) => number | undefined): Field {
-  const text = (tightest: Decision) => value(tightest)?.toString();
+  const text = (tightest: Decision) =>
+    tightest.limit === Number.POSITIVE_INFINITY ? undefined : value(tightest)?.toString();
   return { name, usesLines: false, usesPartition: false, text };
 }
 
