@@ -40,6 +40,14 @@ const rows: Readonly<Record<string, readonly string[]>> = {
   decisions: [...algorithms, 'sluice sliding-window-counter, awaited', ...stores],
   memory: [...algorithms, ...stores],
   pauses: ['(an idle process)', ...algorithms.slice(0, 3), ...stores],
+  rules: [
+    'a Map of paths',
+    'static path',
+    'path with a parameter',
+    'path below a wildcard',
+    'path that no rule matches',
+    'path in a hostile spelling',
+  ],
   http: [
     ['express', 'express-rate-limit'],
     ['koa', 'koa-ratelimit'],
@@ -48,6 +56,7 @@ const rows: Readonly<Record<string, readonly string[]>> = {
     `${framework}, bare`,
     `${framework}, three headers by hand`,
     `${framework}, @sluice/${framework}`,
+    `${framework}, @sluice/${framework} with rules, tiers, lists and penalties`,
     `${framework}, ${peer}`,
   ]),
 };

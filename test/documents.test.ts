@@ -1,7 +1,11 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createLimiter } from '@sluice/core';
+import { createLimiter, type HeaderStyle } from '@sluice/core';
+import { type ExpressRateLimitOptions, rateLimit } from '@sluice/express';
 import { ManualClock } from '@sluice/testing';
+import express from 'express';
 import { afterAll, describe, expect, it } from 'vitest';
 import { blocksOf, documents, root, tableAfter } from './support/documents.js';
 import { Program, run } from './support/run.js';
@@ -105,13 +109,88 @@ describe('the README', () => {
     },
   );
 
-  it('lists every option of rateLimit, and no other', () => {
-    const source = readFileSync(join(root, 'packages/core/src/http/options.ts'), 'utf8');
-    const type = /export interface RateLimitOptions<R> \{([\s\S]*?)\n\}/.exec(source)?.[1] ?? '';
-    const options = [...type.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name).sort();
-    expect(options.length).toBeGreaterThan(15);
-    const [, ...rows] = tableAfter('README.md', '## Options');
-    const listed = rows.flatMap(([cell]) => [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name)).sort();
-    expect(listed).toEqual(options);
+  it.each([
+    ['README.md', '## Options', 'http/options.ts', 'RateLimitOptions'],
+    ['docs/rules.md', '| field of a rule', 'http/limiting.ts', 'Rule'],
+    ['docs/rules.md', '| field of `penalty`', 'penalty.ts', 'PenaltyOptions'],
+    ['docs/identity.md', '| field of `identity`', 'identity/options.ts', 'IdentityOptions'],
+    ['docs/responses.md', '| field of `response`', 'http/response.ts', 'ResponseOptions'],
+  ])('and the other documents list every option: %s, %s', (document, before, file, type) => {
+    const options = fieldsOf(file, type);
+    expect(options.length).toBeGreaterThan(5);
+    const [, ...rows] = tableAfter(document, before);
+    const listed = rows.flatMap(([cell]) => [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name!));
+    expect(listed.sort()).toEqual(options.sort());
   });
 });
+
+describe('docs/responses.md', () => {
+  const [, ...rows] = tableAfter('docs/responses.md', '| style |');
+  const texts = rows.map((cells) => cells.map((cell) => cell.replaceAll('`', '')));
+
+  it.each([...new Set(texts.map(([style]) => style!))])('tells the truth about the fields of %s', async (style) => {
+    const limited = await respond({ headers: style as HeaderStyle }, 3);
+    const names = texts.filter(([own]) => own === style);
+    for (const [, field, first, third] of names) {
+      expect([field, ...limited.map(({ headers }) => headers.get(field!))]).toEqual([field, first, third]);
+    }
+    for (const { headers } of limited) {
+      const sent = [...headers.keys()].filter((name) => name.includes('ratelimit'));
+      expect(sent.sort()).toEqual(names.map(([, field]) => field!.toLowerCase()).sort());
+    }
+    expect(limited[1]!.headers.get('retry-after')).toBe('10');
+    expect(limited[1]!.headers.get('cache-control')).toBe('no-store');
+  });
+
+  it('tells the truth about bodies', async () => {
+    const down = () => Promise.reject(new Error('down'));
+    const store = { consume: down, peek: down, release: down, reset: down };
+    const [, ...kinds] = tableAfter('docs/responses.md', '| why |');
+    const options: readonly ExpressRateLimitOptions[] = [
+      {},
+      { penalty: { banAfter: 1 } },
+      { store, onStoreError: 'deny', logger: { warn: () => {} } },
+      { lists: { block: ['127.0.0.1'] } },
+    ];
+    expect(kinds).toHaveLength(options.length);
+    for (const [i, [, status, type, title]] of kinds.entries()) {
+      const response = (await respond(options[i]!, 3))[1]!;
+      expect(response.headers.get('content-type')).toBe('application/problem+json');
+      const expected = { status: Number(status), type: type!.replaceAll('`', ''), title };
+      expect(JSON.parse(response.body)).toMatchObject(expected);
+      expect(response.status).toBe(expected.status);
+    }
+  });
+});
+
+/** The first response and the last one of so many to the limits that docs/responses.md speaks of. */
+async function respond(options: ExpressRateLimitOptions, times: number) {
+  const limits = ['2/10s', '100/1h'] as const;
+  const app = express();
+  app.use(rateLimit({ limits, algorithm: 'fixed-window', clock: new ManualClock(), ...options }));
+  const server = app.listen(0, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const responses: { status: number; headers: Headers; body: string }[] = [];
+    for (let i = 0; i < times; i++) {
+      const response = await fetch(url);
+      responses.push({ status: response.status, headers: response.headers, body: await response.text() });
+    }
+    return [responses[0]!, responses.at(-1)!];
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** The optional and the required fields of an interface of core, with those of what it extends in the same folder. */
+function fieldsOf(file: string, type: string): string[] {
+  const folder = join(root, 'packages/core/src');
+  const source = [file, 'http/limiting.ts'].map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
+  const [, head = '', body = ''] =
+    new RegExp(`export interface ${type}\\b([^{]*)\\{([\\s\\S]*?)\\n\\}`).exec(source) ?? [];
+  const base = /extends (\w+)/.exec(head)?.[1];
+  const own = [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name!);
+  return base === undefined ? own : [...own, ...fieldsOf(file, base)];
+}

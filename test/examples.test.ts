@@ -31,6 +31,62 @@ async function statusesOf(example: string): Promise<number[][]> {
   return statuses;
 }
 
+const from = (address: string) => ({ 'x-forwarded-for': address });
+const as = (customer: string) => ({ 'x-api-key': `key-of-${customer}`, ...from('198.51.100.9') });
+
+/** What is asked of the gateway, how often and by whom, and the last answer to it: status, limit and units left. */
+const gatewaySteps: readonly [times: number, request: string, headers: Record<string, string>, expected: RegExp][] = [
+  [1, 'POST /login', from('198.51.100.1'), /^200 5 4 /],
+  [3, 'POST /login?again', from('198.51.100.1'), /^200 5 1 /],
+  [1, 'POST /login', { ...from('198.51.100.1'), 'x-api-key': 'made-up' }, /^200 5 0 /],
+  [1, 'POST /login', from('198.51.100.1'), /^429 5 0 retry application\/problem\+json .*quota-exceeded POST-login/],
+  [1, 'POST /login', { ...as('eve'), ...from('198.51.100.1') }, /^429 5 0 retry /],
+  [1, 'POST /login', { 'x-forwarded-for': '198.51.100.2, 198.51.100.1' }, /^429 /],
+  [1, 'POST /login', from('198.51.100.2'), /^200 5 4 /],
+  [1, 'GET /search', from('198.51.100.1'), /^200 100 99 .*"GET-search";q=100;w=60/],
+  [99, 'GET /search', from('198.51.100.1'), /^200 100 0 /],
+  [1, 'GET /search', from('198.51.100.1'), /^429 100 0 retry .* GET-search/],
+  [1, 'HEAD /search', from('198.51.100.1'), /^429 100 0 retry /],
+  [10, 'POST /upload', from('198.51.100.1'), /^201 10 0 /],
+  [1, 'POST /upload', from('198.51.100.1'), /^429 10 0 retry .* POST-upload-free/],
+  [1, 'POST /upload', as('bill'), /^201 10 9 /],
+  [11, 'POST /upload', as('eve'), /^201 500 489 /],
+  [1, 'GET /nowhere', from('198.51.100.2'), /^404 100 99 .*"free";q=100;w=3600/],
+  [1, 'GET /nowhere', { ...from('198.51.100.2'), 'x-api-key': 'made-up' }, /^404 100 98 /],
+  // Tighter than the limits of the paying tiers is the one before authentication.
+  [1, 'GET /nowhere', as('bill'), /^404 \d+ \d+ .*"basic";q=1000;w=3600/],
+  [1, 'GET /nowhere', as('pat'), /^404 \d+ \d+ .*"premium";q=10000;w=3600/],
+  [1, 'GET /nowhere', as('eve'), /^404 \d+ \d+ .*"enterprise";q=100000;w=3600/],
+  [1, 'GET /reports/2026', from('198.51.100.3'), /^200 100 99 /],
+  [2, 'GET /reports/2026', from('198.51.100.3'), /^200 100 97 /],
+  [120, 'GET /health', from('198.51.100.4'), /^200 600 480 /],
+  [120, 'GET /search', from('192.0.2.5'), /^200 - - - application\/json - -/],
+  [1, 'GET /health', from('203.0.113.9'), /^403 - - - application\/problem\+json - about:blank/],
+  [1, 'GET /search', { ...as('eve'), ...from('203.0.113.9') }, /^403 /],
+  [1, 'GET /search', from('2001:db8:bad:7::1'), /^403 /],
+  [1, 'GET /search', from('2001:db8:1::1'), /^200 100 99 /],
+  [1, 'GET /search', from('2001:db8:1::2'), /^200 100 98 /],
+];
+
+/** Starts the server's clock within a minute and an hour, so that no window ends while it is asked. */
+const midMinute = `Object.defineProperty(performance, 'timeOrigin', { value: ${Date.UTC(2026, 0, 1, 12, 30, 5)} })`;
+
+/** Asks the gateway, and tells of the answer what must not depend on the framework, nor on the time. */
+async function ask(url: string, request: string, headers: Record<string, string>): Promise<string> {
+  const [method, path] = request.split(' ') as [string, string];
+  const response = await fetch(url + path, { method, headers });
+  const field = (name: string) => response.headers.get(name) ?? '-';
+  const text = await response.text();
+  const isProblem = field('content-type').includes('problem');
+  const { type, 'violated-policies': violated = [] } = isProblem && text !== '' ? JSON.parse(text) : { type: '-' };
+  const legacy = `${field('x-ratelimit-limit')} ${field('x-ratelimit-remaining')}`;
+  const retry = response.headers.has('retry-after') ? 'retry' : '-';
+  // What frameworks say of an answer without a rate limit's hand in it is theirs.
+  const contentType = response.ok || isProblem ? field('content-type').replace(/;.*/, '') : '';
+  const media = path === '/upload' && response.ok ? '' : contentType;
+  return `${response.status} ${legacy} ${retry} ${media} ${field('ratelimit-policy')} ${type} ${violated}`;
+}
+
 describe('the examples', () => {
   it('express answers the curl lines it prints, and the last answer is a 429', async () => {
     const [first, second, third] = await statusesOf('express');
@@ -67,6 +123,39 @@ describe('the examples', () => {
     expect(done).toEqual(done.map((_, i) => i + 1));
     expect(stdout).toMatch(/^job 12 rejected: .*maxWait/m);
     expect(code).toBe(0);
+  });
+
+  it('api-gateway is at most 60 lines, and its configuration is the same for every framework', () => {
+    const text = readFileSync(new URL('api-gateway/limits.ts', folder), 'utf8');
+    expect(text.split('\n').length).toBeLessThanOrEqual(60);
+    for (const framework of ['express', 'koa', 'fastify']) {
+      const server = readFileSync(new URL(`api-gateway/${framework}.ts`, folder), 'utf8');
+      expect(server).toContain("import { limits } from './limits.js';");
+      expect(server.split('\n').length).toBeLessThanOrEqual(framework === 'koa' ? 36 : 26);
+    }
+  });
+
+  it('api-gateway answers alike in Express, Koa and Fastify', async () => {
+    const all: string[][] = [];
+    for (const framework of ['express', 'koa', 'fastify']) {
+      const cwd = fileURLToPath(new URL('api-gateway', folder));
+      const early = `data:text/javascript,${encodeURIComponent(midMinute)}`;
+      program = new Program(node[0], ['--import', early, ...node[1], `${framework}.ts`], { cwd, env: { PORT: '0' } });
+      const [, url] = await program.says(/Listening on (http:\S+)\/\n/);
+      const answers: string[] = [];
+      for (const [times, request, headers, expected] of gatewaySteps) {
+        let answer = '';
+        for (let i = 0; i < times; i++) answer = await ask(url!, request, headers);
+        expect(answer, `${framework}: ${request} as ${JSON.stringify(headers)}`).toMatch(expected);
+        answers.push(answer);
+      }
+      await program.says(/refused ip:198\.51\.100\.1: policy 'POST-login' of rule 'POST \/login'/);
+      await program.says(/would have refused ip:198\.51\.100\.3: policy 'reports'.*\(shadow\)/);
+      await program.end();
+      all.push(answers);
+    }
+    expect(all[1]).toEqual(all[0]);
+    expect(all[2]).toEqual(all[0]);
   });
 
   it('are each at most some 40 lines, and started by one command', () => {

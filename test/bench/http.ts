@@ -38,7 +38,8 @@ export async function http({ isolated, http: { requests, rounds } }: Size): Prom
     title: 'Added time per request',
     note:
       'Microseconds of processor time of a server on this machine per request, what of it is added to the bare framework, ' +
-      'and the ratio to what the peer adds. Every request is granted and carries three X-RateLimit headers. Medians of ' +
+      'and the ratio to what the peer adds. Every request is granted and carries three X-RateLimit headers; with rules, ' +
+      'tiers, lists and penalties it is charged for two limits, looked up in three places, and told of both in draft-11. Medians of ' +
       `${rounds} rounds of ${requests.toLocaleString('en-US')} requests in each of ${generations} processes per row, interleaved.`,
     columns: ['', 'µs per request', 'added µs', 'ratio'],
     rows,
@@ -50,6 +51,7 @@ const titles: Readonly<Record<Variant, (framework: Framework) => string>> = {
   bare: (framework) => `${framework}, bare`,
   headers: (framework) => `${framework}, three headers by hand`,
   sluice: (framework) => `${framework}, @sluice/${framework}`,
+  full: (framework) => `${framework}, @sluice/${framework} with rules, tiers, lists and penalties`,
   peer: (framework) => `${framework}, ${peerOf[framework]}`,
 };
 

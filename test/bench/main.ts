@@ -6,16 +6,18 @@ import { decisions } from './decisions.js';
 import { http } from './http.js';
 import { memory } from './memory.js';
 import { pauses } from './pauses.js';
+import { rules } from './rules.js';
 import { type Size, sizes } from './size.js';
 import { print, type Table } from './table.js';
 
-const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = { decisions, memory, pauses, http };
+const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = { decisions, memory, pauses, rules, http };
 
 const usage = `Usage: pnpm bench [part …] [--quick] [--json]
 
   decisions  decisions per second in memory, at 1, 10,000 and 1,000,000 keys
   memory     bytes per active key
   pauses     longest pause of the event loop while 1,000,000 keys expire
+  rules      nanoseconds to find the rule of a request, among 10 and 10,000
   http       added microseconds per request, for each framework
 
   --quick    fewer rounds and keys

@@ -7,7 +7,7 @@ const require = createRequire(import.meta.url);
 export const frameworks = ['express', 'koa', 'fastify'] as const;
 export type Framework = (typeof frameworks)[number];
 
-export const variants = ['bare', 'headers', 'sluice', 'peer'] as const;
+export const variants = ['bare', 'headers', 'sluice', 'full', 'peer'] as const;
 export type Variant = (typeof variants)[number];
 
 export const peerOf = {
@@ -19,6 +19,24 @@ export const peerOf = {
 const limit = 100_000_000;
 const windowMs = 3_600_000;
 const body = { hello: 'world' };
+
+const grant = { limit, window: windowMs } as const;
+
+/** Much of what there is at once: every request is of a rule, a tier and a key, on no list, and neither blocked nor banned. */
+const full = {
+  rules: [
+    { match: 'POST /login', limit: 5, window: '1m' },
+    { match: '/users/:id', limit: 100, window: '1m' },
+    { match: '/files/*', limit: 10, window: '1h' },
+    { match: 'GET /', tiers: { free: grant, pro: grant }, stack: true },
+  ],
+  tiers: { free: grant, pro: grant },
+  tier: () => 'pro',
+  defaultTier: 'free',
+  lists: { allow: ['192.0.2.0/24'], block: ['198.51.100.0/24', 'user:42'] },
+  penalty: { blockFor: '1m', banAfter: 5 },
+  headers: ['legacy', 'draft-11'],
+} as const;
 
 /** The least that any limiter of the kind must do: three headers, one of which counts down. */
 const names = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'] as const;
@@ -48,9 +66,9 @@ async function startExpress(variant: Variant): Promise<number> {
       for (let i = 0; i < names.length; i++) res.setHeader(names[i]!, all[i]!);
       next();
     });
-  } else if (variant === 'sluice') {
+  } else if (variant === 'sluice' || variant === 'full') {
     const { rateLimit } = await import('@sluice/express');
-    app.use(rateLimit({ limit, window: windowMs }));
+    app.use(rateLimit(variant === 'full' ? full : grant));
   } else if (variant === 'peer') {
     const { rateLimit } = await import('express-rate-limit');
     app.use(rateLimit({ limit, windowMs, legacyHeaders: true, standardHeaders: false }));
@@ -68,9 +86,9 @@ async function startKoa(variant: Variant): Promise<number> {
       for (let i = 0; i < names.length; i++) ctx.set(names[i]!, all[i]!);
       return next();
     });
-  } else if (variant === 'sluice') {
+  } else if (variant === 'sluice' || variant === 'full') {
     const { rateLimit } = await import('@sluice/koa');
-    app.use(rateLimit({ limit, window: windowMs }));
+    app.use(rateLimit(variant === 'full' ? full : grant));
   } else if (variant === 'peer') {
     const ratelimit = require('koa-ratelimit') as (options: object) => Parameters<typeof app.use>[0];
     app.use(ratelimit({ driver: 'memory', db: new Map(), max: limit, duration: windowMs }));
@@ -90,9 +108,9 @@ async function startFastify(variant: Variant): Promise<number> {
       for (let i = 0; i < names.length; i++) reply.header(names[i]!, all[i]!);
       done();
     });
-  } else if (variant === 'sluice') {
+  } else if (variant === 'sluice' || variant === 'full') {
     const { rateLimit } = await import('@sluice/fastify');
-    await app.register(rateLimit, { limit, window: windowMs });
+    await app.register(rateLimit, variant === 'full' ? full : grant);
   } else if (variant === 'peer') {
     const { default: rateLimit } = await import('@fastify/rate-limit');
     await app.register(rateLimit, { max: limit, timeWindow: windowMs });

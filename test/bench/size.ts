@@ -11,6 +11,7 @@ export interface Size {
   };
   readonly memory: { readonly keys: number };
   readonly pauses: { readonly keys: number; readonly windowMs: number };
+  readonly rules: { readonly few: number; readonly many: number; readonly requests: number };
   readonly http: { readonly requests: number; readonly rounds: number };
 }
 
@@ -21,6 +22,7 @@ export const sizes = {
     decisions: { keys: [1, 10_000, 1_000_000], perRound: 200_000 },
     memory: { keys: 1_000_000 },
     pauses: { keys: 1_000_000, windowMs: 5_000 },
+    rules: { few: 10, many: 10_000, requests: 200_000 },
     http: { requests: 4_000, rounds: 5 },
   },
   quick: {
@@ -29,6 +31,7 @@ export const sizes = {
     decisions: { keys: [1, 10_000, 1_000_000], perRound: 100_000 },
     memory: { keys: 200_000 },
     pauses: { keys: 200_000, windowMs: 1_000 },
+    rules: { few: 10, many: 10_000, requests: 100_000 },
     http: { requests: 2_000, rounds: 3 },
   },
   smoke: {
@@ -37,6 +40,7 @@ export const sizes = {
     decisions: { keys: [1, 100], perRound: 500 },
     memory: { keys: 1_000 },
     pauses: { keys: 1_000, windowMs: 20 },
+    rules: { few: 10, many: 100, requests: 2_000 },
     http: { requests: 100, rounds: 1 },
   },
 } as const satisfies Record<string, Size>;

@@ -8,9 +8,10 @@ const claims = new WeakMap<Store, Map<string, { policy: CompiledPolicy; limiters
 /**
  * Notes that a limiter keeps the state of these policies in a store. State belongs to a policy's algorithm and name, so
  * that two limiters with different policies of one name would count in each other's windows.
- * @throws SluiceError `DUPLICATE_POLICY` where that would be so. The returned function takes the note back.
+ * @throws SluiceError `DUPLICATE_POLICY` where that would be so, and what the store throws for one that it cannot keep. The returned function takes the note back.
  */
 export function claim(store: Store, policies: readonly CompiledPolicy[], where: string): () => void {
+  for (const policy of policies) store.check?.(policy);
   const held = claims.get(store) ?? new Map<string, { policy: CompiledPolicy; limiters: number }>();
   claims.set(store, held);
   for (const policy of policies) {

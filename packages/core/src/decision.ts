@@ -43,7 +43,7 @@ export function combine(decisions: readonly Decision[]): Decision {
 }
 
 /** Whether `a` says more about what comes next than `b`. */
-function governs(a: Decision, b: Decision): boolean {
+export function governs(a: Decision, b: Decision): boolean {
   if (a.allowed !== b.allowed) return b.allowed;
   if (!a.allowed) return a.retryAfter > b.retryAfter;
   return a.remaining < b.remaining || (a.remaining === b.remaining && a.resetAfter > b.resetAfter);

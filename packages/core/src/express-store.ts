@@ -150,7 +150,7 @@ class ExpressStore implements Store {
   async #inTurn<T>(charges: readonly Charge[], work: () => Promise<T>): Promise<T> {
     for (const { policy, cost } of charges) {
       checkCost(cost);
-      this.#check(policy);
+      this.check(policy);
     }
     return this.#turns.run(charges.map(nameOf), async () => {
       await this.#init();
@@ -158,7 +158,7 @@ class ExpressStore implements Store {
     });
   }
 
-  #check({ name, algorithm, windowMs, countRefused }: CompiledPolicy): void {
+  check({ name, algorithm, windowMs, countRefused }: CompiledPolicy): void {
     const invalid = (message: string) =>
       new SluiceError('INVALID_POLICY', `Policy '${name}': a store of express-rate-limit ${message}`);
     if (algorithm === 'penalty') {

@@ -22,6 +22,8 @@ export interface Store {
   release(refunds: readonly Refund[]): MaybePromise<void>;
   /** Forgets what `key` has taken from the policies. */
   reset(key: string, policies: readonly CompiledPolicy[]): MaybePromise<void>;
+  /** Throws for a policy that this store cannot keep. A limiter asks when it is created. */
+  check?(policy: CompiledPolicy): void;
   close?(): MaybePromise<void>;
 }
 

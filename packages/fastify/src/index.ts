@@ -26,19 +26,20 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /**
      * Limits of the route's own, counted beside those of the plugin, whose other options they share; `false` for no
-     * limit at all.
+     * limit at all. What is left out of `limit` and `window`, or all of it, is as the plugin says.
      */
     rateLimit?: RouteRateLimitOptions | PolicyText | false;
   }
   interface FastifyInstance {
     /**
      * Makes a hook, for a route or a scope: `preHandler: app.rateLimit({ limit: 5, window: '1m' })`. Options are as for a
-     * route, and share those of the plugin.
+     * route; without any, the hook is for what the plugin, being `global: false`, leaves alone, and counts as the plugin.
      * @throws SluiceError for options that cannot work, with the remedy.
      */
     rateLimit(options?: RouteRateLimitOptions | PolicyText): LimitHook;
     /**
-     * Limits inside a handler: what it returns decides on a request when it is called. Options are as for a route.
+     * Limits inside a handler: what it returns decides on a request when it is called. Options are as for a route;
+     * without any, it counts as the plugin, once more if that has counted the request already.
      * @throws SluiceError for options that cannot work, with the remedy.
      */
     createRateLimit(options?: RouteRateLimitOptions | PolicyText): RateLimitCheck;
@@ -108,7 +109,6 @@ function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions):
 
   const { property } = everywhere;
   if (!fastify.hasRequestDecorator(property)) fastify.decorateRequest(property, null);
-  const isLimited = ({ routeOptions }: FastifyRequest) => routeOptions?.config?.rateLimit !== false;
   if (global) {
     if (options.beforeAuth !== undefined) {
       const early = everywhere.before();
@@ -124,7 +124,7 @@ function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions):
       limitWith((request) => (isLimited(request) ? everywhere : undefined)),
     );
   }
-  decorate(fastify, everywhere, limits);
+  decorate(fastify, everywhere, limits, global);
   if (!fastify.hasDecorator(inCharge)) {
     fastify.decorate(inCharge, true);
     fastify.addHook('onRoute', (route) => void limits.of(route));
@@ -142,12 +142,13 @@ function decorate(
   fastify: FastifyInstance,
   everywhere: Pipeline<FastifyRequest, FastifyReply>,
   limits: RouteLimits,
+  global: boolean,
 ): void {
   if (Object.hasOwn(fastify, 'rateLimiter')) return;
   fastify.decorate('rateLimiter', controlsOf(everywhere));
   decorateAny(fastify, 'rateLimit', (options?: RouteRateLimitOptions | PolicyText): LimitHook => {
     const pipeline = limits.create(options);
-    return limitWith(() => pipeline);
+    return limitWith((request) => (pipeline === everywhere && global && isLimited(request) ? undefined : pipeline));
   });
   decorateAny(fastify, 'createRateLimit', (options?: RouteRateLimitOptions | PolicyText): RateLimitCheck => {
     const pipeline = limits.create(options);
@@ -156,6 +157,11 @@ function decorate(
       peek: (request: FastifyRequest) => pipeline.decide(request, false),
     });
   });
+}
+
+/** Whether the request's route has not been taken out of the limits. */
+function isLimited({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions?.config?.rateLimit !== false;
 }
 
 /** Other plugins declare decorators of the same names, whose types may be in the same program. */

@@ -23,14 +23,17 @@ export interface Route {
 export class RouteLimits {
   readonly #reader: Reader<FastifyRequest>;
   readonly #shared: Options;
+  readonly #limits: Options;
   readonly #plugin: FastifyPipeline;
   readonly #pipelines = new WeakMap<FastifyContextConfig, FastifyPipeline>();
   #made = 0;
 
-  /** What is limited on its own adds to `options`, of whose limits it takes over none; whom `plugin` bans, it refuses. */
+  /** What is limited on its own adds to `options`, whose limits count beside its own; whom `plugin` bans, it refuses. */
   constructor(reader: Reader<FastifyRequest>, options: Options, plugin: FastifyPipeline) {
     this.#reader = reader;
-    this.#shared = withoutLimits(options);
+    const { shared, limits } = parted(options);
+    this.#shared = shared;
+    this.#limits = limits;
     this.#plugin = plugin;
   }
 
@@ -48,24 +51,47 @@ export class RouteLimits {
     return pipeline;
   }
 
-  /** A pipeline for a hook or a handler, named by the order in which they are made if it has no name. */
-  create(own: RouteRateLimitOptions | PolicyText = {}): FastifyPipeline {
+  /**
+   * A pipeline for a hook or a handler, named by the order in which they are made if it has no name. Without options it
+   * is that of the plugin.
+   */
+  create(own: RouteRateLimitOptions | PolicyText | undefined): FastifyPipeline {
+    if (own === undefined) return this.#plugin;
     const { group, ...limits } = withLimits(own);
     this.#made++;
     return this.#create({ name: group ?? `limit-${this.#made}`, ...limits });
   }
 
-  #create(options: Options): FastifyPipeline {
-    return new Pipeline(this.#reader, { ...this.#shared, ...options }, this.#plugin);
+  #create(own: Options): FastifyPipeline {
+    const limits = missing(own, this.#limits);
+    return new Pipeline(this.#reader, { ...this.#shared, ...limits, ...own }, this.#plugin);
   }
 }
 
-/** What says how requests are treated, without what says how many may pass. */
-function withoutLimits(options: Options): Options {
-  const { limit, window, algorithm, burst, anchor, countRefused, limits, ...rest } = options;
-  const { tiers, tier, defaultTier, rules, overrides, beforeAuth, concurrency, ...shared } = rest;
-  return shared;
+/** What says how requests are treated, and what says how many may pass; the rest is the plugin's alone. */
+function parted(options: Options): { shared: Options; limits: Options } {
+  const { limit, window, algorithm, burst, anchor, countRefused, limits, tiers, tier, defaultTier, ...others } =
+    options;
+  const { rules, overrides, beforeAuth, concurrency, ...shared } = others;
+  const all = { limit, window, algorithm, burst, anchor, countRefused, limits, tiers, tier, defaultTier };
+  const given = Object.entries(all).filter(([, value]) => value !== undefined);
+  return { shared, limits: Object.fromEntries(given) };
 }
+
+/**
+ * What a route does not say of its limits: who says nothing has the numbers of the plugin, who gives a limit its window,
+ * or the other way round, and who gives tiers its way of telling them.
+ */
+function missing(own: Options, plugin: Options): Options {
+  const says = (name: keyof Options) => Object.hasOwn(own, name);
+  if (!describing.some(says)) return plugin;
+  if (says('limits') || own.limit === false) return {};
+  const wanted: readonly (keyof Options)[] = says('tiers') ? ['tier', 'defaultTier'] : numbers;
+  return Object.fromEntries(wanted.filter((name) => Object.hasOwn(plugin, name)).map((name) => [name, plugin[name]]));
+}
+
+const numbers = ['limit', 'window'] as const;
+const describing = [...numbers, 'algorithm', 'burst', 'anchor', 'countRefused', 'limits', 'tiers'] as const;
 
 function withLimits(own: RouteRateLimitOptions | PolicyText): RouteRateLimitOptions {
   if (typeof own === 'string') return { limits: [own] };

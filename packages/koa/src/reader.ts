@@ -10,9 +10,10 @@ export const reader: Reader<Context> = {
   peer: (ctx) => ctx.req.socket.remoteAddress,
   header: (ctx, name) => ctx.headers[name],
   method: (ctx) => ctx.method,
-  target: (ctx) => ctx.originalUrl,
+  // What has been rewritten is routed as it is now; only koa-mount takes a prefix away that rules do name.
+  target: (ctx) => (ctx.mountPath === undefined ? ctx.url : ctx.originalUrl),
   // Where @koa/router says which of its patterns has matched.
-  route: (ctx) => (typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : undefined),
+  route: (ctx) => (typeof ctx._matchedRoute === 'string' ? wholeRoute(ctx, ctx._matchedRoute) : undefined),
   user: (ctx) => ctx.state.user,
   earlier: (ctx) => ctx.state.rateLimit,
   proxies: {
@@ -25,3 +26,9 @@ export const reader: Reader<Context> = {
   sign: (secret, text) => createHmac('sha256', secret).update(text).digest().subarray(0, 16).toString('base64'),
   warn: (message) => process.emitWarning(message, { code: 'SLUICE_WARNING' }),
 };
+
+/** The pattern by which a router has matched, with what koa-mount has taken away in front; `undefined` if none can tell. */
+function wholeRoute({ mountPath, url, originalUrl }: Context, route: string): string | undefined {
+  if (mountPath === undefined || url === originalUrl) return route;
+  return originalUrl.endsWith(url) ? originalUrl.slice(0, -url.length) + route : undefined;
+}

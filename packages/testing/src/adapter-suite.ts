@@ -1,12 +1,21 @@
+import { banCases } from './adapter/ban-cases.js';
 import { callbackCases } from './adapter/callback-cases.js';
+import { concurrencyCases } from './adapter/concurrency-cases.js';
+import { draftHeaderCases } from './adapter/draft-header-cases.js';
+import { dynamicCases } from './adapter/dynamic-cases.js';
 import { headerCases } from './adapter/header-cases.js';
 import { identityCases } from './adapter/identity-cases.js';
 import { limitCases } from './adapter/limit-cases.js';
+import { observerCases } from './adapter/observer-cases.js';
+import { penaltyCases } from './adapter/penalty-cases.js';
 import { refundCases } from './adapter/refund-cases.js';
 import { refusalCases } from './adapter/refusal-cases.js';
+import { responseCases } from './adapter/response-cases.js';
 import { type Bench, Scene } from './adapter/scene.js';
 import type { AppSetup, BuiltApp } from './adapter/setup.js';
+import { shadowCases } from './adapter/shadow-cases.js';
 import { shapingCases } from './adapter/shaping-cases.js';
+import { storeErrorCases } from './adapter/store-error-cases.js';
 import { declareCases, type SuiteCase, type TestFunction } from './suite.js';
 
 /** What the suite has to know about an adapter; `R` is the framework's own request. */
@@ -41,6 +50,15 @@ export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }
     identityCases,
     shapingCases,
     refundCases,
+    penaltyCases,
+    banCases,
+    shadowCases,
+    concurrencyCases,
+    draftHeaderCases,
+    responseCases,
+    dynamicCases,
+    storeErrorCases,
+    observerCases,
   ]) {
     declare<R>((title, run) => void cases.push({ title, run: () => runCase(run, serve, header) }));
   }

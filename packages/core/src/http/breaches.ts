@@ -1,12 +1,19 @@
-import type { Charge } from '../charge.js';
 import type { Decision } from '../decision.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
+import { isWider } from './address.js';
 import type { Demand, Line } from './line.js';
+
+/** A demand and the answer to it. */
+export interface Answered {
+  readonly demand: Demand;
+  readonly answer: Decision;
+}
 
 /**
  * Records the breaches of a refused request: of each limit that refused, where it has a penalty; of a block that starts
- * anew; and against the ban. Answers with what blocks or bans the client from now on.
+ * anew; and against the ban, which counts blocks where there are any. Answers with what blocks or bans the client from
+ * now on.
  */
 export function recordBreaches(
   store: Store,
@@ -14,25 +21,56 @@ export function recordBreaches(
   answers: readonly Decision[],
   ban: Line | undefined,
 ): MaybePromise<readonly Answered[]> {
-  const breaches: Demand[] = [];
-  const record = (line: Line, key: string) => {
-    if (breaches.some((other) => other.line === line && other.key === key)) return;
-    breaches.push({ policy: line.policy, key, cost: 1, line });
-  };
+  // Whoever is banned has breached nothing by being refused.
+  if (demands.some(({ line }, i) => line.kind === 'ban' && !answers[i]!.allowed)) return [];
+  const recorded: MaybePromise<readonly Answered[]>[] = [];
+  const seen: Demand[] = [];
   for (const [i, { line, key }] of demands.entries()) {
     if (answers[i]!.allowed) continue;
-    // Whoever is banned has breached nothing by being refused.
-    if (line.kind === 'ban') return [];
-    if (line.kind === 'block' && line.policy.penalty?.restarts) record(line, key);
-    if (line.kind !== 'limit' || isBlocked(line.block, key, demands, answers)) continue;
-    if (line.block !== undefined) record(line.block, key);
-    if (ban !== undefined) record(ban, key);
+    const restarted = line.kind === 'block' && line.policy.penalty?.restarts === true;
+    if (!restarted && (!isBreach(line, key) || isBlocked(line.block, key, demands, answers))) continue;
+    const block = restarted ? line : line.block;
+    const breach = demandOf(block ?? ban, key);
+    if (breach === undefined || seen.some((other) => other.line === breach.line && other.key === key)) continue;
+    seen.push(breach);
+    recorded.push(recordBreach(store, breach, restarted || block === undefined ? undefined : ban));
   }
-  const recorded: MaybePromise<Answered>[] = [];
-  // One by one: of several charges, one that grants would not be recorded beside one that refuses.
-  for (const breach of breaches) recorded.push(consume(store, breach));
-  if (recorded.some(isPromise)) return Promise.all(recorded).then((all) => all.filter(refuses));
-  return (recorded as Answered[]).filter(refuses);
+  if (recorded.some(isPromise)) return Promise.all(recorded).then((all) => all.flat().filter(refuses));
+  return (recorded as (readonly Answered[])[]).flat().filter(refuses);
+}
+
+/**
+ * Records a breach, and if that began a block, counts the block against the ban. One after the other: of parallel
+ * refusals only the first begins a block, and of several charges one that grants would not be recorded beside one that
+ * refuses.
+ */
+function recordBreach(store: Store, breach: Demand, ban: Line | undefined): MaybePromise<readonly Answered[]> {
+  const answers = store.consume([breach]);
+  const count = ([answer]: readonly Decision[]): MaybePromise<readonly Answered[]> => {
+    const first = { demand: breach, answer: answer! };
+    const second = hasBegun(first) ? demandOf(ban, breach.key) : undefined;
+    if (second === undefined) return [first];
+    const conclude = ([answer]: readonly Decision[]) => [first, { demand: second, answer: answer! }];
+    const counted = store.consume([second]);
+    return isPromise(counted) ? counted.then(conclude) : conclude(counted);
+  };
+  return isPromise(answers) ? answers.then(count) : count(answers);
+}
+
+/** Whether a block lasts as long from now on as it ever does: it was begun by this very breach. */
+function hasBegun({ demand: { policy }, answer }: Answered): boolean {
+  const left = Math.round(answer.retryAfter * 1_000);
+  const { doubles, longest } = policy.penalty!;
+  for (let whole = policy.window; ; whole *= 2) {
+    const duration = Math.min(whole, longest);
+    if (left === duration) return true;
+    if (!doubles || duration === longest || left < duration) return false;
+  }
+}
+
+/** Whether a refusal is held against the key. Of a wider network it is not: too many others may be in it. */
+function isBreach({ kind }: Line, key: string): boolean {
+  return kind === 'limit' || (kind === 'ceiling' && !isWider(key));
 }
 
 /** Whether the key was blocked before the request. What it asks for meanwhile is no further breach. */
@@ -46,17 +84,8 @@ function isBlocked(
   return demands.some((one, i) => !answers[i]!.allowed && one.policy.id === block.policy.id && one.key === key);
 }
 
-/** A demand and the answer to it. */
-export interface Answered {
-  readonly demand: Demand;
-  readonly answer: Decision;
-}
-
-function consume(store: Store, demand: Demand): MaybePromise<Answered> {
-  const charges: readonly Charge[] = [demand];
-  const answers = store.consume(charges);
-  if (isPromise(answers)) return answers.then(([answer]) => ({ demand, answer: answer! }));
-  return { demand, answer: answers[0]! };
+function demandOf(line: Line | undefined, key: string): Demand | undefined {
+  return line && { policy: line.policy, key, cost: 1, line };
 }
 
 function refuses({ answer }: Answered): boolean {

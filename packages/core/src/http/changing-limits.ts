@@ -25,7 +25,11 @@ export class ChangingLimits<R> {
     this.#window = typeof window === 'function' ? window : () => window;
     this.#compile = compile;
     // What is wrong with the rest shows at creation.
-    const { own, ceilings } = this.#compile({ ...this.#policy, limit: 1, window: '1d' });
+    const { own, ceilings } = this.#compile({
+      ...this.#policy,
+      limit: typeof limit === 'function' ? 1 : (limit as number),
+      window: typeof window === 'function' ? '1d' : window,
+    });
     this.latest = [...own, ...ceilings];
   }
 

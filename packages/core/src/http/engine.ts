@@ -53,6 +53,7 @@ export class Engine<R> {
     const percent = percentOf(options, 'rateLimit');
     const context: RuleContext<R> = {
       name,
+      algorithm: options.algorithm,
       percent,
       cost,
       penalty,

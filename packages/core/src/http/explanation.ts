@@ -81,7 +81,7 @@ function shown(entry: string): string {
 }
 
 function outcomeOf<R>(
-  { listed, demands }: Plan<R>,
+  { listed, isLimited }: Plan<R>,
   skip: boolean,
   now: number,
   wait: number,
@@ -89,7 +89,7 @@ function outcomeOf<R>(
   if (skip) return { outcome: 'skipped', until: now };
   if (listed?.list === 'allow') return { outcome: 'allow-listed', until: now };
   if (listed !== undefined) return { outcome: 'blocked', until: listed.entry.until ?? Number.POSITIVE_INFINITY };
-  if (demands.length === 0) return { outcome: 'unlimited', until: now };
+  if (!isLimited && wait === 0) return { outcome: 'unlimited', until: now };
   return { outcome: wait > 0 ? 'refused' : 'allowed', until: now + wait };
 }
 

@@ -2,7 +2,7 @@ import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import { checkHeaderNamesOf, type HeaderNames, renamed } from './headers/names.js';
-import { type Field, fieldsOf } from './headers/styles.js';
+import { type Field, fieldsOf, writeLegacy } from './headers/styles.js';
 
 export { retryAfterSeconds } from './headers/seconds.js';
 
@@ -27,10 +27,14 @@ export type QuotaUnit = 'requests' | 'content-bytes' | 'concurrent-requests';
 export interface QuotaLine {
   /** 1 to 64 characters of `[A-Za-z0-9_-]`. */
   readonly name: string;
+  /** Whom it counts, as the store knows it. */
+  readonly key: string;
   readonly limit: number;
   /** `undefined` for a limit on concurrency. */
   readonly windowMs: number | undefined;
   readonly unit: QuotaUnit;
+  /** Whether it refuses after breaches of other policies, and has no quota of its own. */
+  readonly isPenalty: boolean;
   /** The policy's own. */
   readonly decision: Decision;
 }
@@ -39,6 +43,8 @@ export interface QuotaLine {
 export class HeaderWriter {
   /** Whether any of the fields is made of the lines; without, they need not be collected. */
   readonly needsLines: boolean;
+  /** Whether all responses have the legacy fields, and no others. */
+  readonly #isLegacy: boolean;
   readonly #passed: readonly Field[];
   readonly #limited: readonly Field[];
 
@@ -59,6 +65,7 @@ export class HeaderWriter {
       );
     }
     checkHeaderNamesOf(all, headerNames, `${where}: 'headerNames'`);
+    this.#isLegacy = headers === 'legacy' && Object.keys(headerNames).length === 0;
     this.#passed = renamed(passed, headerNames);
     this.#limited = renamed(limited, headerNames);
     this.needsLines = [...this.#passed, ...this.#limited].some(({ usesLines }) => usesLines);
@@ -66,11 +73,20 @@ export class HeaderWriter {
 
   /**
    * Adds the fields to `fields`: `tightest` is what has been decided, `lines` are all policies of all limiters on the
-   * request, and `partition` is the base64 of what tells its key from others without telling the key, if anything.
+   * request, and `partitionOf` gives the base64 of what tells a key from others without telling the key.
    */
-  write(fields: HeaderFields, tightest: Decision, lines: readonly QuotaLine[], partition?: string): void {
+  write(
+    fields: HeaderFields,
+    tightest: Decision,
+    lines: readonly QuotaLine[],
+    partitionOf?: (key: string) => string,
+  ): void {
+    if (this.#isLegacy) {
+      writeLegacy(fields, tightest);
+      return;
+    }
     for (const { name, text } of tightest.allowed ? this.#passed : this.#limited) {
-      const value = text(tightest, lines, partition);
+      const value = text(tightest, lines, partitionOf);
       if (value !== undefined) fields[name] = value;
     }
   }

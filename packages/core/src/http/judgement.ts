@@ -49,8 +49,8 @@ export class Judge {
   /** A judgement that turns out otherwise than the store has said. */
   refuse(demands: readonly Demand[], answers: readonly Decision[], refusal: RefusalKind = 'quota'): Judgement {
     if (this.#isPlain) return { demands, answers, decision: combine(answers), refusal };
-    const sooner = answers.map((answer, i) => comeBackSoon(answer, demands[i]!));
-    return { demands, answers: sooner, decision: combineVisible(demands, sooner), refusal };
+    const told = answers.map((answer, i) => asTold(answer, demands[i]!, demands));
+    return { demands, answers: told, decision: combineVisible(demands, told), refusal };
   }
 
   #weigh(demands: readonly Demand[], answers: readonly Decision[]): MaybePromise<Judgement> {
@@ -65,9 +65,15 @@ export class Judge {
     const breaches = recordBreaches(this.#store, demands, answers, this.#ban);
     const conclude = (recorded: readonly Answered[]): Judgement => {
       const banned = recorded.some(({ demand }) => demand.line.kind === 'ban');
+      // What a breach has changed is told as it is now, and once.
+      const all = demands.map((demand, i) => ({ demand, answer: answers[i]! }));
+      const told = [
+        ...all.filter(({ demand }) => !recorded.some((other) => isSameState(other.demand, demand))),
+        ...recorded,
+      ];
       return this.refuse(
-        [...demands, ...recorded.map(({ demand }) => demand)],
-        [...answers, ...recorded.map(({ answer }) => answer)],
+        told.map(({ demand }) => demand),
+        told.map(({ answer }) => answer),
         banned ? 'banned' : refusal,
       );
     };
@@ -102,6 +108,10 @@ export function isSpent({ line, cost }: Demand): boolean {
   return line.kind !== 'slot' && cost > 0;
 }
 
+function isSameState(a: Demand, b: Demand): boolean {
+  return a.policy.id === b.policy.id && a.key === b.key;
+}
+
 function refusalOf(demands: readonly Demand[], answers: readonly Decision[]): RefusalKind {
   let refusal: RefusalKind = 'quota';
   for (const [i, { allowed, source }] of answers.entries()) {
@@ -126,8 +136,22 @@ function boundless(decision: Decision): Decision {
   return { ...decision, limit: Number.POSITIVE_INFINITY, remaining: Number.POSITIVE_INFINITY, resetAfter: 0 };
 }
 
-/** A place among the requests at work may be free at any moment; the log behind it knows only when it surely is. */
-function comeBackSoon(answer: Decision, { line }: Demand): Decision {
-  if (line.kind !== 'slot' || answer.allowed || answer.retryAfter === Number.POSITIVE_INFINITY) return answer;
-  return { ...answer, retryAfter: 1_000 };
+/**
+ * A refusal as the client is told of it. A place among the requests at work may be free at any moment; the log behind it
+ * knows only when it surely is. A penalty has no limit but that of the client, and counts breaches.
+ */
+function asTold(answer: Decision, { line, key }: Demand, demands: readonly Demand[]): Decision {
+  if (answer.allowed) return answer;
+  switch (line.kind) {
+    case 'slot':
+      return answer.retryAfter === Number.POSITIVE_INFINITY ? answer : { ...answer, retryAfter: 1_000 };
+    case 'block':
+    case 'ban': {
+      const limits = demands.filter((one) => one.line.kind === 'limit');
+      const own = limits.find((one) => one.key === key) ?? limits[0];
+      return own === undefined ? answer : { ...answer, limit: own.policy.limit };
+    }
+    default:
+      return answer;
+  }
 }

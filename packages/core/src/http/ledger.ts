@@ -1,4 +1,4 @@
-import { combine, type Decision, type DecisionSource } from '../decision.js';
+import { combine, type Decision, type DecisionSource, governs } from '../decision.js';
 import type { Hold, Occasion } from '../reservation.js';
 import type { QuotaLine } from './headers.js';
 import type { Demand } from './line.js';
@@ -70,9 +70,11 @@ export class Ledger implements RequestDecision {
     this.at = decision.at;
     this.source = decision.source;
     if (decision.policies !== undefined) this.policies = decision.policies;
-    this.key = page.key;
-    this.rule = page.rule;
-    this.tier = page.tier;
+    // Whose decision it is.
+    const from = earlier === undefined || governs(own, earlier) ? page : earlier;
+    this.key = from.key;
+    this.rule = from.rule;
+    this.tier = from.tier;
     this.#earlier = earlier;
     this.#page = page;
   }
@@ -138,11 +140,12 @@ export class Ledger implements RequestDecision {
   static ownLines(ledger: Ledger): readonly QuotaLine[] {
     const { demands, answers } = ledger.#page;
     const lines: QuotaLine[] = [];
-    for (const [i, { line, policy }] of demands.entries()) {
+    for (const [i, { line, policy, key }] of demands.entries()) {
       const decision = answers[i]!;
       if (decision.allowed && line.kind !== 'limit' && line.kind !== 'slot') continue;
       const windowMs = line.kind === 'slot' ? undefined : policy.windowMs;
-      lines.push({ name: policy.name, limit: policy.limit, windowMs, unit: line.unit, decision });
+      const isPenalty = line.kind === 'block' || line.kind === 'ban';
+      lines.push({ name: policy.name, key, limit: policy.limit, windowMs, unit: line.unit, isPenalty, decision });
     }
     return lines;
   }

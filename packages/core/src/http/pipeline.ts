@@ -104,6 +104,7 @@ export class Pipeline<R, S = unknown> {
     else if (demands.length === 0) return undefined;
     else if (take) judgement = await this.#engine.judge.judge(plan);
     else judgement = this.#engine.judge.look(demands, await this.#engine.store.peek(demands));
+    if (judgement.refusal === undefined && !plan.isLimited) return undefined;
     if (take) await this.#observers.decided(plan, judgement);
     return this.#ledger(undefined, plan, judgement, undefined);
   }
@@ -174,6 +175,11 @@ export class Pipeline<R, S = unknown> {
   #conclude(exchange: Exchange<R, S>, plan: Plan<R>, judgement: Judgement): MaybePromise<Verdict> {
     const { demands, answers, decision, refusal } = judgement;
     if (refusal !== undefined) return this.#tell(exchange, plan, judgement, undefined);
+    if (!plan.isLimited) {
+      // Only asked whether the client is banned.
+      if (plan.shadows !== undefined) this.#castShadows(exchange, plan);
+      return this.#leaveAlone(exchange);
+    }
     const { request, response, headers } = exchange;
     const { store, judge } = this.#engine;
     const taken = new Hold(store, this.#engine.isPlain ? demands : demands.filter(isSpent), decision.at);

@@ -1,6 +1,6 @@
 import { checkCost } from '../charge.js';
 import { SluiceError, show } from '../errors.js';
-import type { Identifier, Identity } from '../identity/identifier.js';
+import { type Identifier, type Identity, lotOf } from '../identity/identifier.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { RuleSet } from '../rules/rule-set.js';
 import { isEnforced } from './enforcement.js';
@@ -89,6 +89,9 @@ export class Planner<R> {
 
   #askOne(plan: Plan<R>, quota: Quota<R>, isShadow: boolean): MaybePromise<void> {
     if (quota.isEmpty) return undefined;
+    if (quota.by === undefined && quota.fixed !== undefined && typeof quota.cost === 'number') {
+      return this.#charge(plan, quota, isShadow, plan.identity, quota.fixed, quota.cost);
+    }
     const { request } = plan;
     const identity = quota.by === undefined ? plan.identity : this.#identify(plan, quota.by);
     const limits = quota.fixed ?? quota.limitsOf(request, plan.tier);
@@ -112,21 +115,27 @@ export class Planner<R> {
     if (identity === undefined) return;
     checkCost(cost);
     const { key, ceilings } = identity;
-    const shadow = isShadow || (quota.rule === undefined && !isEnforced(quota.percent!, key));
+    const lot = lotOf(identity);
+    const shadow = isShadow || (quota.rule === undefined && !isEnforced(quota.percent!, lot));
     const { own, ceilings: wider } = quota.rule === undefined ? (this.#parts.overrides?.find(key) ?? limits) : limits;
-    for (const line of own) this.#add(plan, line, key, cost, shadow);
-    for (const ceiling of ceilings) for (const line of wider) this.#add(plan, line, ceiling, cost, shadow);
+    for (const line of own) this.#add(plan, line, key, cost, shadow || !isEnforced(line.percent, lot));
+    for (const ceiling of ceilings) {
+      for (const line of wider) this.#add(plan, line, ceiling, cost, shadow || !isEnforced(line.percent, lot));
+    }
     if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, shadow);
     plan.isCounted = true;
     if (shadow) return;
     plan.isLimited = true;
-    if (quota.block !== undefined && own.length > 0) this.#add(plan, quota.block, key, 0, false);
+    if (quota.block === undefined || own.length === 0) return;
+    this.#add(plan, quota.block, key, 0, false);
+    // Another identity of the same neighbourhood is no way around a block, or a ban.
+    for (const ceiling of ceilings) this.#add(plan, quota.block, ceiling, 0, false);
   }
 
   #add(plan: Plan<R>, line: Line, key: string, cost: number, shadow: boolean): void {
-    const { policy, percent } = line;
+    const { policy } = line;
     const demand = { policy, key, cost, line };
-    if (shadow || !isEnforced(percent, key)) {
+    if (shadow) {
       plan.shadows ??= [];
       plan.shadows.push(demand);
       return;
@@ -142,21 +151,23 @@ export class Planner<R> {
     demands.push(demand);
   }
 
-  /** What goes for every request that is limited at all: how many are at work, and whether the client is banned. */
+  /** What goes for every request: how many are at work, if it is limited at all; and whether the client is banned. */
   #watch(plan: Plan<R>): void {
     const { ban, rules } = this.#parts;
     const { demands, identity } = plan;
     const { slot, percent } = rules.others;
     if (slot !== undefined && percent !== undefined && plan.isCounted && identity !== undefined) {
-      this.#add(plan, slot, identity.key, 1, !isEnforced(percent, identity.key));
+      this.#add(plan, slot, identity.key, 1, !isEnforced(percent, lotOf(identity)));
     }
-    if (!plan.isLimited || ban === undefined) return;
+    if (ban === undefined) return;
     const charged = demands.length;
     for (let i = 0; i < charged; i++) {
       const { key, line } = demands[i]!;
-      if (line.kind === 'limit') this.#add(plan, ban, key, 0, false);
+      if (line.kind === 'limit' || line.kind === 'ceiling') this.#add(plan, ban, key, 0, false);
     }
-    if (identity !== undefined) this.#add(plan, ban, identity.key, 0, false);
+    if (identity === undefined) return;
+    this.#add(plan, ban, identity.key, 0, false);
+    for (const ceiling of identity.ceilings) this.#add(plan, ban, ceiling, 0, false);
   }
 }
 

@@ -96,7 +96,8 @@ function again(decision: Decision, unit?: QuotaUnit): string | undefined {
   return `Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`;
 }
 
-function granted({ name, limit, windowMs, unit }: QuotaLine): string {
+function granted({ name, limit, windowMs, unit, isPenalty }: QuotaLine): string {
+  if (isPenalty) return `Policy '${name}' blocks who has been refused.`;
   if (unit === 'concurrent-requests' || windowMs === undefined) {
     return `Policy '${name}' grants at most ${limit} ${limit === 1 ? 'request' : 'requests'} at a time.`;
   }

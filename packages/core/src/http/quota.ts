@@ -1,3 +1,4 @@
+import type { AlgorithmName } from '../algorithms/index.js';
 import { checkCost } from '../charge.js';
 import { type Duration, parseDuration } from '../duration.js';
 import { SluiceError, show } from '../errors.js';
@@ -21,6 +22,7 @@ export interface QuotaContext<R> {
   readonly rule: string | undefined;
   /** Percentage of keys that are refused where the options do not say; `undefined` where all is off. */
   readonly percent: number | undefined;
+  readonly algorithm: AlgorithmName | undefined;
   readonly cost: number | ((request: R) => MaybePromise<number>) | undefined;
   readonly penalty: PenaltyOptions | Duration | undefined;
   readonly ceiling: number | false;
@@ -57,12 +59,13 @@ export class Quota<R> {
     this.percent = percentOf(options, where, context.percent);
     this.cost = options.cost ?? context.cost ?? 1;
     const name = context.name ?? 'default';
+    if (rule !== undefined) checkPenalty(options.penalty, where);
     const penalty = options.penalty ?? context.penalty;
     const block = penalty === undefined ? undefined : compilePenalty(penalty, `${where}: 'penalty'`, name).block;
     this.block = block && lineOf(block, 'block', { rule });
     this.slot = slotOf(options.concurrency, `${where}: 'concurrency'`, name, rule);
 
-    const { algorithm } = options;
+    const algorithm = options.algorithm ?? context.algorithm;
     const compile = (inputs: readonly LimitInput[], place: string, tier?: string) =>
       compileLimits(inputs, place, { name: context.name, rule, tier, algorithm, block: this.block, ceiling });
     this.#byTier = options.tiers && tiersOf(options.tiers, context, compile);
@@ -145,6 +148,19 @@ export class Quota<R> {
     if (this.#own instanceof ChangingLimits) return [];
     return this.lines().filter(({ kind }) => kind === 'limit');
   }
+}
+
+/** A rule may block its own requests, and bans nobody: a ban is from everything. */
+function checkPenalty(penalty: PenaltyOptions | Duration | undefined, where: string): void {
+  const ban = (['banAfter', 'banFor'] as const).find(
+    (name) => (penalty as PenaltyOptions | undefined)?.[name] !== undefined,
+  );
+  if (ban === undefined) return;
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `${where}: '${ban}' is no option of a rule, since a ban is from everything. Say it once for all rules: ` +
+      'rateLimit({ penalty: { banAfter: 5 }, rules: … }).',
+  );
 }
 
 function checkLimiting<R>(options: Limiting<R>, where: string): void {

@@ -17,7 +17,7 @@ export class Responder<R, S> {
   readonly #reader: Reader<R>;
   readonly #writer: HeaderWriter;
   readonly #refusals: RefusalWriter;
-  readonly #partitions: Memo<string> | undefined;
+  readonly #partitionOf: ((key: string) => string) | undefined;
   readonly #onLimited: RefusalHandler<R, S> | undefined;
   readonly #onBanned: RefusalHandler<R, S> | undefined;
 
@@ -27,7 +27,10 @@ export class Responder<R, S> {
     this.#writer = new HeaderWriter(options.headers ?? 'legacy', this.response);
     this.#refusals = new RefusalWriter(this.response);
     const secret = this.response.partitionKey;
-    this.#partitions = secret === undefined ? undefined : new Memo((key) => reader.sign(secret, key));
+    if (secret !== undefined) {
+      const partitions = new Memo((key) => reader.sign(secret, key));
+      this.#partitionOf = (key) => partitions.get(key);
+    }
     this.#onLimited = options.onLimited;
     this.#onBanned = options.onBanned;
   }
@@ -96,7 +99,7 @@ export class Responder<R, S> {
 
   #write(fields: HeaderFields, ledger: Ledger): void {
     const writer = this.#writer;
-    writer.write(fields, ledger, writer.needsLines ? Ledger.lines(ledger) : none, this.#partitions?.get(ledger.key));
+    writer.write(fields, ledger, writer.needsLines ? Ledger.lines(ledger) : none, this.#partitionOf);
   }
 
   /** Lets scripts of other origins read what is in `fields`. */

@@ -94,14 +94,41 @@ export function compileResponse<R>(options: ResponseOptions<R> = {}, where = 're
   };
 }
 
+/** What is on a request, and read there, in one framework or another. */
+const ofRequests: readonly string[] = [
+  ...[
+    'app',
+    'baseUrl',
+    'body',
+    'context',
+    'cookies',
+    'headers',
+    'host',
+    'hostname',
+    'id',
+    'ip',
+    'ips',
+    'log',
+    'method',
+  ],
+  ...['next', 'on', 'once', 'originalUrl', 'params', 'path', 'pipe', 'protocol', 'query', 'raw', 'rawHeaders', 'res'],
+  ...['route', 'routeOptions', 'server', 'session', 'signedCookies', 'socket', 'state', 'url', 'user'],
+];
+
 type MessageFunction<R> = (request: R, decision: RequestDecision) => MaybePromise<Message>;
 
 function checkProperty(property: unknown, where: string): asserts property is string {
   const harmful = property === '__proto__' || property === 'constructor' || property === 'prototype';
-  if (typeof property === 'string' && /^[A-Za-z_$][\w$]*$/.test(property) && !harmful) return;
+  if (typeof property !== 'string' || !/^[A-Za-z_$][\w$]*$/.test(property) || harmful) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where}: 'property' must be the name of a property, like 'rateLimit'; got ${show(property)}.`,
+    );
+  }
+  if (!ofRequests.includes(property)) return;
   throw new SluiceError(
     'INVALID_OPTION',
-    `${where}: 'property' must be the name of a property, like 'rateLimit'; got ${show(property)}.`,
+    `${where}: 'property' must not be '${property}', which requests have already. Choose another name, like 'rateLimit'.`,
   );
 }
 

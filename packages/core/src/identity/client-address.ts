@@ -10,7 +10,8 @@ export class ClientAddress<R> {
   readonly #reader: Reader<R>;
   readonly #chain: ProxyChain | undefined;
   readonly #warn: (message: string) => void;
-  #warned = false;
+  readonly #told = new Set<string>();
+  #contradicted = false;
 
   constructor(reader: Reader<R>, trusted: TrustedProxies | undefined, warn: (message: string) => void) {
     this.#reader = reader;
@@ -27,7 +28,7 @@ export class ClientAddress<R> {
     }
     const trust = reader.proxies.trust(request);
     if (trust === 'anyone') return this.#nearestProxied(request);
-    if (!this.#warned) this.#lookForContradiction(request, trust);
+    if (!this.#contradicted) this.#lookForContradiction(request, trust);
     return reader.ip(request);
   }
 
@@ -56,6 +57,7 @@ export class ClientAddress<R> {
     const { proxies } = this.#reader;
     const hops = proxies.forwarded(request) !== undefined;
     const forwarded = this.#reader.header(request, 'forwarded') !== undefined;
+    this.#contradicted = trust === 'nobody' ? hops || forwarded : forwarded && !hops;
     if (trust === 'nobody' && (hops || forwarded)) {
       this.#warnOnce(
         `A request has the header ${hops ? 'X-Forwarded-For' : 'Forwarded'}, but the application trusts no proxy: the ` +
@@ -72,8 +74,8 @@ export class ClientAddress<R> {
   }
 
   #warnOnce(message: string): void {
-    if (this.#warned) return;
-    this.#warned = true;
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
     this.#warn(message);
   }
 }

@@ -26,6 +26,11 @@ interface Address {
 
 const none: readonly string[] = [];
 
+/** The key by which it is drawn which part of the clients a limit is enforced for: one that is not cheap to change. */
+export function lotOf({ key, ceilings }: Identity): string {
+  return ceilings[0] ?? key;
+}
+
 /** Tells who a request comes from: an API key, else a user, else an address. */
 export class Identifier<R> {
   readonly ceiling: number | false;
@@ -91,6 +96,9 @@ export class Identifier<R> {
   /** The keys by which a list may know who sends a request: who he counts as, and his user and address beside. */
   names(request: R, identity: Identity | undefined): readonly string[] {
     const names = identity === undefined ? [] : [identity.key];
+    // Where nobody verifies API keys, whoever knows one that is listed is the one who is meant.
+    const apiKey = this.#verify === undefined ? this.#apiKey(request) : undefined;
+    if (apiKey !== undefined) names.push(this.#apiKeys.get(apiKey));
     const user = this.#user(request);
     if (user !== undefined) names.push(this.#users.get(user).key);
     const address = this.ip(request);

@@ -5,6 +5,7 @@ import type { Plan } from '../http/plan.js';
 import { checkKeySource } from '../http/planner.js';
 import { Quota, type QuotaContext } from '../http/quota.js';
 import type { Reader } from '../http/reader.js';
+import { lotOf } from '../identity/identifier.js';
 import { checkNames, checkType } from '../options.js';
 import { orderOf, parsePattern } from './pattern.js';
 import { type RouteEntry, RouteTable } from './route-table.js';
@@ -71,17 +72,17 @@ export class RuleSet<R> {
     const found = this.#strict?.find(method, target, route) ?? unmatched;
     if (this.#trials === undefined && found.length === 1) return found[0]?.selection ?? this.#othersAlone;
     const trials = this.#trials?.find(method, target, route) ?? unmatched;
-    return this.#weigh(found, trials, identity?.key ?? '');
+    return this.#weigh(found, trials, identity === undefined ? '' : lotOf(identity));
   }
 
-  #weigh(found: Matches<R>, trials: Matches<R>, key: string): Selection<R> {
+  #weigh(found: Matches<R>, trials: Matches<R>, lot: string): Selection<R> {
     const enforced = new Set<Quota<R>>();
     const shadows = new Set<Quota<R>>();
     let replaced = false;
     for (const trial of trials) {
       // One that a more specific rule is before would not apply if it were enforced.
       if (trial === undefined || !found.some((other) => other === undefined || trial.order <= other.order)) continue;
-      if (isEnforced(trial.quota.percent!, key)) {
+      if (isEnforced(trial.quota.percent!, lot)) {
         for (const quota of trial.selection.enforced) enforced.add(quota);
         replaced = found.length === 1 && trials.length === 1;
       } else shadows.add(trial.quota);
@@ -198,6 +199,7 @@ function namesOf<R>(rules: readonly Rule<R>[], reader: Reader<R>): readonly stri
 
 function wordsOf(match: string): string {
   return match
+    .replace(/(^|\s)\/$/, '$1root')
     .replace(/\*/g, 'all')
     .replace(/[^A-Za-z0-9]+/g, '-')
     .replace(/^-|-$/g, '');

@@ -157,6 +157,8 @@ export function micros(ms: number): number {
 
 /** Microseconds until a key that has used everything has a unit again, at the most. */
 export function longestWait({ algorithm, limit, capacity, window, tick }: CompiledPolicy): number {
-  const refill = buckets.includes(algorithm as AlgorithmName) ? Math.max(window, Math.ceil((capacity / limit) * window)) : window;
+  const refill = buckets.includes(algorithm as AlgorithmName)
+    ? Math.max(window, Math.ceil((capacity / limit) * window))
+    : window;
   return refill + tick;
 }

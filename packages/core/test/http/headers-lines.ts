@@ -26,7 +26,15 @@ export function line(
   part: Partial<Decision> = {},
 ): QuotaLine {
   const unit = windowMs === undefined ? 'concurrent-requests' : 'requests';
-  return { name, limit, windowMs, unit, decision: decision(name, { limit, ...part }) };
+  return {
+    name,
+    key: `of ${name}`,
+    limit,
+    windowMs,
+    unit,
+    isPenalty: false,
+    decision: decision(name, { limit, ...part }),
+  };
 }
 
 export function written(
@@ -36,6 +44,6 @@ export function written(
   partition?: string,
 ): HeaderFields {
   const fields: HeaderFields = {};
-  new HeaderWriter(headers).write(fields, tightest, lines, partition);
+  new HeaderWriter(headers).write(fields, tightest, lines, partition === undefined ? undefined : () => partition);
   return fields;
 }

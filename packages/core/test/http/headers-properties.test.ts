@@ -15,9 +15,11 @@ const lines: fc.Arbitrary<readonly QuotaLine[]> = fc
   .uniqueArray(
     fc.record({
       name: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+      key: fc.string(),
       limit: number,
       windowMs: fc.option(number, { nil: undefined }),
       unit: fc.constantFrom('requests', 'content-bytes', 'concurrent-requests'),
+      isPenalty: fc.boolean(),
       decision: fc.record({
         allowed: fc.boolean(),
         remaining: number,
@@ -57,7 +59,7 @@ test('lists of named policies are valid, in the order of the lines, and say of e
       const limits = parseList(fields.RateLimit ?? '') as Item[];
       for (const value of [...integers(policies), ...integers(limits)]) expectInteger(value);
 
-      const quotas = all.filter(({ limit }) => Number.isFinite(limit));
+      const quotas = all.filter(({ limit, isPenalty }) => Number.isFinite(limit) && !isPenalty);
       expect(policies.map(([name]) => name)).toEqual(quotas.map(({ name }) => name));
       for (const [i, [, parameters]] of policies.entries()) {
         const { unit, windowMs } = quotas[i]!;

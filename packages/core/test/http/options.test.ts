@@ -57,6 +57,12 @@ test.each<[string, unknown, string, RegExp]>([
   ['a skip that is no function', { skip: true }, 'INVALID_OPTION', /"skip" must be a function/],
   ['an onLimited that is no function', { onLimited: {} }, 'INVALID_OPTION', /"onLimited" must be a function/],
   ['an onDecision that is no function', { onDecision: null }, 'INVALID_OPTION', /"onDecision" must be a function/],
+  [
+    'a ban by a rule',
+    { rules: [{ match: '/a', limit: 1, window: '1m', penalty: { banAfter: 2 } }] },
+    'INVALID_OPTION',
+    /rules\[0\]: 'banAfter' is no option of a rule.+once for all rules/,
+  ],
   ['a cost that is negative', { cost: -1 }, 'INVALID_COST', /integer ≥ 0/],
   ['a cost that is NaN', { cost: Number.NaN }, 'INVALID_COST', /integer ≥ 0/],
   ['a cost that is a text', { cost: '1' }, 'INVALID_COST', /integer ≥ 0/],

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { RateLimitOptions } from '@sluice/core';
 import { type Define, remaining } from './scene.js';
 
-const callbacks = ['skip', 'key', 'cost', 'onLimited', 'onDecision'] as const;
+const callbacks = ['skip', 'key', 'cost', 'tier', 'onLimited', 'onDecision'] as const;
+const tiers = { tiers: { free: '0/1h' }, defaultTier: 'free', tier: () => 'free' } as const;
 
 /** What the user's own functions may do, and what happens when they fail. */
 export function callbackCases<R>(define: Define<R>): void {
@@ -16,7 +17,8 @@ export function callbackCases<R>(define: Define<R>): void {
     ] as const) {
       define(`takes the error of a ${name} that ${how} to the error handling, once`, async ({ start }) => {
         // A limit of 0 so that onLimited is called.
-        const options = { limit: 0, [name]: callback } as RateLimitOptions<R>;
+        const limits = name === 'tier' ? tiers : { limit: 0 };
+        const options = { ...limits, [name]: callback } as RateLimitOptions<R>;
         const app = await start({ limiters: [options] });
         assert.equal((await app.get()).status, 500);
         assert.deepEqual(app.errors, [broken]);
@@ -26,7 +28,8 @@ export function callbackCases<R>(define: Define<R>): void {
     for (const thrown of [undefined, 'route', null, 0]) {
       define(`takes a ${name} that throws ${JSON.stringify(thrown) ?? 'undefined'} for an error`, async ({ start }) => {
         for (const callback of [() => fail(thrown), () => Promise.reject(thrown)]) {
-          const app = await start({ limiters: [{ limit: 0, [name]: callback } as RateLimitOptions<R>] });
+          const limits = name === 'tier' ? tiers : { limit: 0 };
+          const app = await start({ limiters: [{ ...limits, [name]: callback } as RateLimitOptions<R>] });
           assert.equal((await app.get()).status, 500);
           assert.equal(app.errors.length, 1);
           assert.equal((app.errors[0] as Error).cause, thrown);
@@ -109,6 +112,18 @@ export function callbackCases<R>(define: Define<R>): void {
     const lists = [['a:b', 'c'], ['a', 'b:c'], ['a', 'b', 'c'], ['a:b:c'], ['a', 'b,c'], ['a","b', 'c']];
     for (const parts of lists) {
       assert.deepEqual(await app.statuses(2, { 'x-parts': JSON.stringify(parts) }), [200, 429]);
+    }
+  });
+
+  define('takes the error of onBanned, and of a rule, to the error handling, once', async ({ start }) => {
+    const onBanned = () => fail(broken);
+    const banning = await start({ limiters: [{ limit: 0, penalty: { banAfter: 1 }, onBanned }] });
+    assert.equal((await banning.get()).status, 500);
+    assert.deepEqual(banning.errors, [broken]);
+    for (const by of [() => fail(broken), () => Promise.reject(broken)]) {
+      const app = await start({ limiters: [{ rules: [{ match: '/', limit: 1, window: '1h', by }] }] });
+      assert.equal((await app.get()).status, 500);
+      assert.deepEqual(app.errors, [broken]);
     }
   });
 

@@ -38,10 +38,7 @@ export function identityCases<R>(define: Define<R>): void {
   });
 
   define('looks for API keys in the header that it is told, or in none', async ({ start }) => {
-    const identities: NonNullable<RateLimitOptions<R>['identity']>[] = [
-      { apiKey: 'X-Token' },
-      { apiKey: false },
-    ];
+    const identities: NonNullable<RateLimitOptions<R>['identity']>[] = [{ apiKey: 'X-Token' }, { apiKey: false }];
     for (const [i, identity] of identities.entries()) {
       const { store, keys } = watchedStore();
       const app = await start({ limiters: [{ store, identity }] });

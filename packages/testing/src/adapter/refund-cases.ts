@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { MemoryStore, type Refund } from '@sluice/core';
+import type { MaybePromise } from '@sluice/core';
+import { gate, watchedStore } from './gate.js';
 import { type Define, remaining, until } from './scene.js';
-import type { Answer } from './setup.js';
 
 /** Units that are given back when the response is finished. */
 export function refundCases<R>(define: Define<R>): void {
@@ -67,33 +67,77 @@ export function refundCases<R>(define: Define<R>): void {
     assert.deepEqual(await app.statuses(4), [200, 429, 429, 429]);
     assert.equal(refunds.length, 0);
   });
-}
 
-/** A handler that answers nobody until it is told what. */
-function gate() {
-  let begun = 0;
-  let ended = 0;
-  let answer: (answer: Answer) => void = () => {};
-  const answered = new Promise<Answer>((resolve) => {
-    answer = resolve;
-  });
-  const handle = async () => {
-    begun++;
-    const given = await answered;
-    ended++;
-    return given;
-  };
-  return { answer, handle, begun: () => begun, ended: () => ended };
-}
-
-/** A store that remembers what was given back. */
-function watchedStore() {
-  const refunds: Refund[] = [];
-  class WatchedStore extends MemoryStore {
-    override release(given: readonly Refund[]) {
-      refunds.push(...given);
-      super.release(given);
+  for (const [when, wrap] of [
+    ['at once', <T>(value: T): MaybePromise<T> => value],
+    ['later', async <T>(value: T): Promise<T> => value],
+    ['much later', <T>(value: T) => new Promise<T>((resolve) => setImmediate(resolve, value))],
+  ] as const) {
+    for (const option of ['skipSuccessful', 'skipFailed'] as const) {
+      define(`gives back what the function ${option} says ${when}, whatever the status`, async ({ start, header }) => {
+        const { store, refunds } = watchedStore();
+        const judged: unknown[] = [];
+        const judge = (request: R) => {
+          judged.push(header(request, 'x-who'));
+          return wrap(header(request, 'x-free') === 'yes');
+        };
+        let status = 0;
+        const handle = async () => ({ status, body: '' });
+        const app = await start({ limiters: [{ limit: 9, window: '1h', store, [option]: judge }], handle });
+        const left: number[] = [];
+        let expected = 0;
+        for (status of [200, 404]) {
+          for (const free of ['yes', 'no']) {
+            left.push(remaining(await app.get({ 'x-free': free, 'x-who': `${status} ${free}` })));
+            if (free === 'yes') expected++;
+            await until(() => refunds.length >= expected && judged.length === left.length);
+          }
+        }
+        assert.deepEqual(left, [8, 8, 7, 7]);
+        assert.deepEqual(judged, ['200 yes', '200 no', '404 yes', '404 no']);
+        assert.equal(refunds.length, 2);
+      });
     }
   }
-  return { store: new WatchedStore(), refunds };
+
+  for (const [how, judge] of [
+    [
+      'throws',
+      () => {
+        throw new Error('no idea');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('no idea'))],
+  ] as const) {
+    define(
+      `keeps the units, and warns, where the judge of responses ${how}: nothing is given back`,
+      async ({ start }) => {
+        const { store, refunds } = watchedStore();
+        const warnings: string[] = [];
+        const logger = { warn: (message: string) => void warnings.push(message) };
+        const app = await start({ limiters: [{ limit: 5, window: '1h', store, skipFailed: judge, logger }] });
+        const left: number[] = [];
+        for (let n = 1; n < 3; n++) {
+          left.push(remaining(await app.get()));
+          await until(() => warnings.length === n);
+        }
+        assert.deepEqual(left, [4, 3]);
+        assert.equal(refunds.length, 0);
+        assert.match(warnings[0]!, /skipFailed.*no idea/);
+        assert.deepEqual(app.errors, []);
+      },
+    );
+  }
+
+  define('gives units back that any of two judges gives back, once: no unit twice', async ({ start }) => {
+    const { store, refunds } = watchedStore();
+    const yes = () => true;
+    const limiter = { limit: 5, window: '1h', store, skipFailed: yes, skipSuccessful: yes } as const;
+    const app = await start({ limiters: [limiter] });
+    for (let n = 1; n < 4; n++) {
+      assert.equal(remaining(await app.get()), 4);
+      await until(() => refunds.length >= n);
+    }
+    assert.equal(refunds.length, 3);
+  });
 }

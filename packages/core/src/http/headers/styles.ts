@@ -3,6 +3,8 @@ import type { HeaderStyle, QuotaLine } from '../headers.js';
 import { LineTexts } from './line-texts.js';
 import { integer, seconds, secondsLeft } from './seconds.js';
 
+type PartitionOf = ((key: string) => string) | undefined;
+
 /** A Field is one header field of a style. */
 export interface Field {
   readonly name: string;
@@ -10,7 +12,7 @@ export interface Field {
   readonly usesLines: boolean;
   readonly usesPartition: boolean;
   /** `undefined` where there is nothing to tell: no field is sent then. */
-  readonly text: (tightest: Decision, lines: readonly QuotaLine[], partition: string | undefined) => string | undefined;
+  readonly text: (tightest: Decision, lines: readonly QuotaLine[], partitionOf: PartitionOf) => string | undefined;
 }
 
 /**
@@ -21,8 +23,7 @@ export const fieldsOf: Readonly<Record<HeaderStyle, () => readonly Field[]>> = {
   legacy: () => [
     ofTightest('X-RateLimit-Limit', ({ limit }) => integer(limit)),
     ofTightest('X-RateLimit-Remaining', ({ remaining }) => integer(remaining)),
-    // The store's own clock: epoch seconds that do not wobble from one response to the next.
-    ofTightest('X-RateLimit-Reset', ({ at, resetAfter }) => seconds(at + resetAfter)),
+    ofTightest('X-RateLimit-Reset', resetTime),
   ],
   'draft-6': () => [
     ofTightest('RateLimit-Limit', ({ limit }) => integer(limit)),
@@ -38,6 +39,22 @@ export const fieldsOf: Readonly<Record<HeaderStyle, () => readonly Field[]>> = {
   'draft-8': namedLists,
   'draft-11': namedLists,
 };
+
+/** Writes the legacy fields under their own names, which most responses have, without asking field by field. */
+export function writeLegacy(fields: Record<string, string>, tightest: Decision): void {
+  if (tightest.limit === Number.POSITIVE_INFINITY) return;
+  const limit = integer(tightest.limit);
+  const remaining = integer(tightest.remaining);
+  const reset = resetTime(tightest);
+  if (limit !== undefined) fields['X-RateLimit-Limit'] = limit.toString();
+  if (remaining !== undefined) fields['X-RateLimit-Remaining'] = remaining.toString();
+  if (reset !== undefined) fields['X-RateLimit-Reset'] = reset.toString();
+}
+
+/** The store's own clock: epoch seconds that do not wobble from one response to the next. */
+function resetTime({ at, resetAfter }: Decision): number | undefined {
+  return seconds(at + resetAfter);
+}
 
 function ofTightest(name: string, value: (tightest: Decision) => number | undefined): Field {
   const text = (tightest: Decision) =>
@@ -65,7 +82,8 @@ function dictionary(tightest: Decision): string | undefined {
  * and no two policies may have the same quota: of those that do, the longest window is the strictest.
  */
 function namelessPolicies(): Field {
-  const texts = new LineTexts(({ limit, windowMs }) => {
+  const texts = new LineTexts(({ limit, windowMs, isPenalty }) => {
+    if (isPenalty) return undefined;
     const quota = integer(limit);
     const window = windowSeconds(windowMs);
     return quota === undefined || window === undefined ? undefined : `${quota};w=${window}`;
@@ -99,20 +117,20 @@ function namedLists(): readonly Field[] {
       name: 'RateLimit-Policy',
       usesLines: true,
       usesPartition: true,
-      text: (_, lines, partition) => listOf(lines, partition, (line) => texts.of(line)),
+      text: (_, lines, partitionOf) => listOf(lines, partitionOf, (line) => texts.of(line)),
     },
     {
       name: 'RateLimit',
       usesLines: true,
       usesPartition: true,
-      text: (tightest, lines, partition) => listOf(lines, partition, tightest.allowed ? limitItem : violatedItem),
+      text: (tightest, lines, partitionOf) => listOf(lines, partitionOf, tightest.allowed ? limitItem : violatedItem),
     },
   ];
 }
 
 function listOf(
   lines: readonly QuotaLine[],
-  partition: string | undefined,
+  partitionOf: PartitionOf,
   itemOf: (line: QuotaLine) => string | undefined,
 ): string | undefined {
   let list = '';
@@ -120,13 +138,14 @@ function listOf(
     const item = itemOf(line);
     if (item === undefined) continue;
     if (list !== '') list += ', ';
-    list += partition === undefined ? item : `${item};pk=:${partition}:`;
+    list += partitionOf === undefined ? item : `${item};pk=:${partitionOf(line.key)}:`;
   }
   return list === '' ? undefined : list;
 }
 
 /** `"burst";q=100;w=60`. */
-function policyItem({ name, limit, windowMs, unit }: QuotaLine): string | undefined {
+function policyItem({ name, limit, windowMs, unit, isPenalty }: QuotaLine): string | undefined {
+  if (isPenalty) return undefined;
   const quota = integer(limit);
   if (quota === undefined) return undefined;
   const window = windowSeconds(windowMs);
