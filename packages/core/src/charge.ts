@@ -23,10 +23,10 @@ export function refundOfHeld(charge: Charge, at: number | undefined): Refund {
   return { ...charge, at: charge.policy.algorithm === 'leaky-bucket' ? undefined : at };
 }
 
-/** @throws SluiceError `INVALID_COST` unless the cost is an integer ≥ 0. */
-export function checkCost(cost: unknown): asserts cost is number {
+/** @throws SluiceError `INVALID_COST` unless the cost is an integer ≥ 0; `what` is how the message calls it. */
+export function checkCost(cost: unknown, what = 'A cost'): asserts cost is number {
   if (Number.isSafeInteger(cost) && (cost as number) >= 0) return;
-  throw new SluiceError('INVALID_COST', `A cost must be an integer ≥ 0; got ${show(cost)}.`);
+  throw new SluiceError('INVALID_COST', `${what} must be an integer ≥ 0; got ${show(cost)}.`);
 }
 
 /** @throws SluiceError `INVALID_KEY` unless the key is a text that is not empty. */

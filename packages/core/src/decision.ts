@@ -39,7 +39,10 @@ export function combine(decisions: readonly Decision[]): Decision {
     if (governs(other, chosen)) chosen = other;
     if (other.delay > delay) delay = other.delay;
   }
-  return { ...chosen, delay: chosen.allowed ? delay : 0, policies: decisions };
+  const { allowed, policy, limit, remaining, resetAfter, retryAfter, at, source } = chosen;
+  if (!allowed) delay = 0;
+  // Field by field: a spread would take longer than all the rest of a request of two policies.
+  return { allowed, policy, limit, remaining, resetAfter, retryAfter, delay, at, source, policies: decisions };
 }
 
 /** Whether `a` says more about what comes next than `b`. */

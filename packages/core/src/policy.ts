@@ -169,10 +169,11 @@ function compilePolicy(input: PolicyInput, where: string, defaults: PolicyDefaul
 
   const own = policy.name ?? (single ? undefined : formatDuration(windowMs));
   const name = [defaults.name, own].filter((part) => part !== undefined).join('-') || 'default';
-  if (policy.name === '' || defaults.name === '' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+  const isEmpty = policy.name === '' || defaults.name === '';
+  if (isEmpty || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
     throw new SluiceError(
       'INVALID_POLICY',
-      `${where}: 'name' must be 1 to 64 characters of A-Z a-z 0-9 _ -; got ${show(name)} of ${name.length}.`,
+      `${where}: 'name' must be 1 to 64 characters of A-Z a-z 0-9 _ -; got ${isEmpty ? '""' : `${show(name)} of ${name.length}`}.`,
     );
   }
   const capacity = burst ?? limit;

@@ -1,21 +1,31 @@
 import { banCases } from './adapter/ban-cases.js';
 import { callbackCases } from './adapter/callback-cases.js';
 import { concurrencyCases } from './adapter/concurrency-cases.js';
+import { controlCases } from './adapter/control-cases.js';
 import { draftHeaderCases } from './adapter/draft-header-cases.js';
 import { dynamicCases } from './adapter/dynamic-cases.js';
+import { explainCases } from './adapter/explain-cases.js';
 import { headerCases } from './adapter/header-cases.js';
 import { identityCases } from './adapter/identity-cases.js';
 import { limitCases } from './adapter/limit-cases.js';
+import { listCases } from './adapter/list-cases.js';
 import { observerCases } from './adapter/observer-cases.js';
+import { overrideCases } from './adapter/override-cases.js';
 import { penaltyCases } from './adapter/penalty-cases.js';
+import { phaseCases } from './adapter/phase-cases.js';
+import { proxyCases } from './adapter/proxy-cases.js';
 import { refundCases } from './adapter/refund-cases.js';
 import { refusalCases } from './adapter/refusal-cases.js';
 import { responseCases } from './adapter/response-cases.js';
+import { ruleCases } from './adapter/rule-cases.js';
+import { ruleLimitCases } from './adapter/rule-limit-cases.js';
+import { ruleModeCases } from './adapter/rule-mode-cases.js';
 import { type Bench, Scene } from './adapter/scene.js';
 import type { AppSetup, BuiltApp } from './adapter/setup.js';
 import { shadowCases } from './adapter/shadow-cases.js';
 import { shapingCases } from './adapter/shaping-cases.js';
 import { storeErrorCases } from './adapter/store-error-cases.js';
+import { tierCases } from './adapter/tier-cases.js';
 import { declareCases, type SuiteCase, type TestFunction } from './suite.js';
 
 /** What the suite has to know about an adapter; `R` is the framework's own request. */
@@ -48,6 +58,7 @@ export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }
     refusalCases,
     callbackCases,
     identityCases,
+    proxyCases,
     shapingCases,
     refundCases,
     penaltyCases,
@@ -59,6 +70,15 @@ export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }
     dynamicCases,
     storeErrorCases,
     observerCases,
+    ruleCases,
+    ruleLimitCases,
+    ruleModeCases,
+    phaseCases,
+    explainCases,
+    controlCases,
+    listCases,
+    overrideCases,
+    tierCases,
   ]) {
     declare<R>((title, run) => void cases.push({ title, run: () => runCase(run, serve, header) }));
   }

@@ -13,13 +13,14 @@ export interface Answered {
 /**
  * Records the breaches of a refused request: of each limit that refused, where it has a penalty; of a block that starts
  * anew; and against the ban, which counts blocks where there are any. Answers with what blocks or bans the client from
- * now on.
+ * now on. A breach that the store fails to record is reported; the request is refused all the same, as it was.
  */
 export function recordBreaches(
   store: Store,
   demands: readonly Demand[],
   answers: readonly Decision[],
   ban: Line | undefined,
+  report: (error: unknown) => void,
 ): MaybePromise<readonly Answered[]> {
   // Whoever is banned has breached nothing by being refused.
   if (demands.some(({ line }, i) => line.kind === 'ban' && !answers[i]!.allowed)) return [];
@@ -33,7 +34,7 @@ export function recordBreaches(
     const breach = demandOf(block ?? ban, key);
     if (breach === undefined || seen.some((other) => other.line === breach.line && other.key === key)) continue;
     seen.push(breach);
-    recorded.push(recordBreach(store, breach, restarted || block === undefined ? undefined : ban));
+    recorded.push(recordBreach(store, breach, restarted || block === undefined ? undefined : ban, report));
   }
   if (recorded.some(isPromise)) return Promise.all(recorded).then((all) => all.flat().filter(refuses));
   return (recorded as (readonly Answered[])[]).flat().filter(refuses);
@@ -44,8 +45,16 @@ export function recordBreaches(
  * refusals only the first begins a block, and of several charges one that grants would not be recorded beside one that
  * refuses.
  */
-function recordBreach(store: Store, breach: Demand, ban: Line | undefined): MaybePromise<readonly Answered[]> {
-  const answers = store.consume([breach]);
+function recordBreach(
+  store: Store,
+  breach: Demand,
+  ban: Line | undefined,
+  report: (error: unknown) => void,
+): MaybePromise<readonly Answered[]> {
+  const failed = (error: unknown): readonly Answered[] => {
+    report(error);
+    return [];
+  };
   const count = ([answer]: readonly Decision[]): MaybePromise<readonly Answered[]> => {
     const first = { demand: breach, answer: answer! };
     const second = hasBegun(first) ? demandOf(ban, breach.key) : undefined;
@@ -54,7 +63,12 @@ function recordBreach(store: Store, breach: Demand, ban: Line | undefined): Mayb
     const counted = store.consume([second]);
     return isPromise(counted) ? counted.then(conclude) : conclude(counted);
   };
-  return isPromise(answers) ? answers.then(count) : count(answers);
+  try {
+    const answers = store.consume([breach]);
+    return isPromise(answers) ? answers.then(count).then(undefined, failed) : count(answers);
+  } catch (error) {
+    return failed(error);
+  }
 }
 
 /** Whether a block lasts as long from now on as it ever does: it was begun by this very breach. */
@@ -88,6 +102,7 @@ function demandOf(line: Line | undefined, key: string): Demand | undefined {
   return line && { policy: line.policy, key, cost: 1, line };
 }
 
-function refuses({ answer }: Answered): boolean {
-  return !answer.allowed;
+/** What stands in for a store that fails knows of no breaches. */
+function refuses({ answer: { allowed, source } }: Answered): boolean {
+  return !allowed && source !== 'closed';
 }

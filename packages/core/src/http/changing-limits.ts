@@ -1,5 +1,5 @@
 import type { Duration } from '../duration.js';
-import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Limiting, LimitPolicy } from './limiting.js';
 import { type Limits, onePolicy } from './limits.js';
 import type { Line } from './line.js';
@@ -36,7 +36,13 @@ export class ChangingLimits<R> {
   /** @throws SluiceError for numbers that make no policy. */
   of(request: R): MaybePromise<Limits> {
     const limit = this.#limit(request);
-    const window = this.#window(request);
+    let window: unknown;
+    try {
+      window = this.#window(request);
+    } catch (error) {
+      abandon(limit);
+      throw error;
+    }
     if (!isPromise(limit) && !isPromise(window)) return this.#limits(limit, window);
     return Promise.all([limit, window]).then(([limit, window]) => this.#limits(limit, window));
   }

@@ -2,19 +2,20 @@ import { SluiceError, show } from '../errors.js';
 import type { Enforcement } from './limiting.js';
 
 /**
- * The percentage of keys that limits refuse: 0 for a shadow, and `undefined` where they are off.
+ * The percentage of keys that limits refuse: 0 for a shadow, and `undefined` where they are off. Where the options do
+ * not say, it is the `inherited` one.
  * @throws SluiceError `INVALID_OPTION`.
  */
 export function percentOf(
   { mode, enforcePercent }: Enforcement,
   where: string,
-  inherited?: number,
+  inherited: number | undefined,
 ): number | undefined {
   if (mode !== undefined && mode !== 'enforce' && mode !== 'shadow' && mode !== 'off') {
     throw new SluiceError('INVALID_OPTION', `${where}: 'mode' is 'enforce', 'shadow' or 'off'; got ${show(mode)}.`);
   }
   if (enforcePercent === undefined)
-    return mode === undefined ? (inherited ?? 100) : { enforce: 100, shadow: 0, off: undefined }[mode];
+    return mode === undefined ? inherited : { enforce: 100, shadow: 0, off: undefined }[mode];
   if (typeof enforcePercent !== 'number' || !(enforcePercent >= 0 && enforcePercent <= 100)) {
     throw new SluiceError(
       'INVALID_OPTION',

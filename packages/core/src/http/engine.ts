@@ -50,7 +50,7 @@ export class Engine<R> {
     const { ceiling } = this.#identifier;
     const tiers = tiersOf(options);
     const { defaultTier } = options;
-    const percent = percentOf(options, 'rateLimit');
+    const percent = percentOf(options, 'rateLimit', 100);
     const context: RuleContext<R> = {
       name,
       algorithm: options.algorithm,
@@ -63,7 +63,7 @@ export class Engine<R> {
     };
     const own = Object.fromEntries(Object.entries(options).filter(([name]) => limitingNames.includes(name as 'name')));
     const others = new Quota<R>(own, { ...context, where: 'rateLimit', rule: undefined, by: undefined, stack: false });
-    const rules = new RuleSet(reader, options.rules ?? [], others, context);
+    const rules = new RuleSet(reader, options.rules === undefined ? [] : options.rules, others, context);
     this.#quotas = rules.quotas();
     this.ban = ban ?? banOf(penalty, name ?? 'default');
     const overrides = overridesOf(options.overrides, clock);
@@ -92,7 +92,8 @@ export class Engine<R> {
       clock,
       report: (error, failures) => warn(failureOf(error, failures, mode)),
     });
-    this.judge = new Judge(this.store, this.ban, { punishes, isPlain: this.isPlain });
+    const lost = (error: unknown) => warn(`A breach could not be recorded: ${messageOf(error)}`);
+    this.judge = new Judge(this.store, this.ban, { punishes, isPlain: this.isPlain }, lost);
   }
 
   /** Every policy under which state is kept, but for those of overrides. */
@@ -154,9 +155,12 @@ const outcomes: Readonly<Record<StoreErrorMode, string>> = {
 };
 
 function failureOf(error: unknown, failures: number, mode: StoreErrorMode): string {
-  const message = error instanceof Error ? error.message : show(error);
   const times = failures === 1 ? '' : ` ${failures} times since the last report`;
-  return `The store has failed${times}, and ${outcomes[mode]}: ${message}`;
+  return `The store has failed${times}, and ${outcomes[mode]}: ${messageOf(error)}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : show(error);
 }
 
 function banOf(penalty: RateLimitOptions<unknown>['penalty'], name: string): Line | undefined {
@@ -167,7 +171,8 @@ function banOf(penalty: RateLimitOptions<unknown>['penalty'], name: string): Lin
 /** @throws SluiceError `INVALID_OPTION` for tiers that nobody could belong to, and for a choice without tiers. */
 function tiersOf<R>({ tiers, tier, defaultTier, rules }: RateLimitOptions<R, never>): readonly string[] {
   const ofRules = Array.isArray(rules) ? rules.flatMap((rule) => Object.keys(rule?.tiers ?? {})) : [];
-  const known = tiers === undefined || tiers === null ? [...new Set(ofRules)] : Object.keys(tiers);
+  if (tiers !== undefined) checkNames(tiers, Object.keys(Object(tiers)), 'tiers', "{ free: '100/1h', pro: '1000/1h' }");
+  const known = tiers === undefined ? [...new Set(ofRules)] : Object.keys(tiers);
   if (known.length === 0) {
     const alone = tier !== undefined ? 'tier' : defaultTier !== undefined ? 'defaultTier' : undefined;
     if (alone === undefined && tiers === undefined) return known;

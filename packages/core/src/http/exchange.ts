@@ -7,6 +7,8 @@ export interface Exchange<R, S> {
   readonly response: ResponseLike;
   /** The framework's own response. */
   readonly headers: S & HeaderSource;
+  /** What limiters before this one have decided. */
+  earlier: Ledger | undefined;
   /** What the phase before authentication has decided, where it ran as part of this one. */
-  before?: Ledger;
+  before: Ledger | undefined;
 }

@@ -23,9 +23,16 @@ export class Judge {
   readonly #ban: Line | undefined;
   readonly #punishes: boolean;
   readonly #isPlain: boolean;
+  readonly #report: (error: unknown) => void;
 
   /** `punishes`: whether a breach has consequences; `isPlain`: whether there are only limits and ceilings. */
-  constructor(store: Store, ban: Line | undefined, { punishes, isPlain }: { punishes: boolean; isPlain: boolean }) {
+  constructor(
+    store: Store,
+    ban: Line | undefined,
+    { punishes, isPlain }: { punishes: boolean; isPlain: boolean },
+    report: (error: unknown) => void,
+  ) {
+    this.#report = report;
     this.#store = store;
     this.#ban = ban;
     this.#punishes = punishes;
@@ -62,7 +69,7 @@ export class Judge {
     }
     const refusal = refusalOf(demands, answers);
     if (!this.#punishes || refusal === 'unavailable') return this.refuse(demands, answers, refusal);
-    const breaches = recordBreaches(this.#store, demands, answers, this.#ban);
+    const breaches = recordBreaches(this.#store, demands, answers, this.#ban, this.#report);
     const conclude = (recorded: readonly Answered[]): Judgement => {
       const banned = recorded.some(({ demand }) => demand.line.kind === 'ban');
       // What a breach has changed is told as it is now, and once.

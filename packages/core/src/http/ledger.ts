@@ -13,8 +13,8 @@ export interface RequestDecision extends Decision {
   readonly tier: string | undefined;
   /** Units of the policy that are taken. */
   readonly used: number;
-  /** When the key is as fresh as new if nobody takes anything. */
-  readonly resetAt: Date;
+  /** When the key is as fresh as new if nobody takes anything; `undefined` for never. */
+  readonly resetAt: Date | undefined;
 }
 
 /** What one limiter has decided on a request. */
@@ -31,6 +31,9 @@ export interface Page {
   /** The limiter. */
   readonly owner: object;
 }
+
+/** The last instant that a Date can hold, in milliseconds. */
+const latestDate = 8.64e15;
 
 /** Ledgers of requests where limiters keep their decisions under various names; set aside until there are such. */
 let elsewhere: WeakMap<object, Ledger> | undefined;
@@ -55,6 +58,8 @@ export class Ledger implements RequestDecision {
   readonly tier: string | undefined;
   readonly #earlier: Ledger | undefined;
   readonly #page: Page;
+  /** The ledger of the limiter whose decision it is. */
+  readonly #from: Ledger;
 
   /** Adds the decision of one more limiter, and what it took, to what is on the request already. */
   constructor(earlier: Ledger | undefined, page: Page) {
@@ -77,14 +82,16 @@ export class Ledger implements RequestDecision {
     this.tier = from.tier;
     this.#earlier = earlier;
     this.#page = page;
+    this.#from = from === page ? this : earlier!.#from;
   }
 
   get used(): number {
     return Math.max(0, this.#capacity() - this.remaining);
   }
 
-  get resetAt(): Date {
-    return new Date(Math.ceil(this.at + this.resetAfter));
+  get resetAt(): Date | undefined {
+    const ms = Math.ceil(this.at + this.resetAfter);
+    return ms <= latestDate ? new Date(ms) : undefined;
   }
 
   /** So that the two that are worked out when asked are not missing in JSON. */
@@ -94,11 +101,8 @@ export class Ledger implements RequestDecision {
 
   /** Units that the policy which decided can grant at once. */
   #capacity(): number {
-    for (let one: Ledger | undefined = this; one !== undefined; one = one.#earlier) {
-      const found = one.#page.demands.find(({ policy }) => policy.name === this.policy);
-      if (found !== undefined) return found.policy.capacity;
-    }
-    return this.limit;
+    const { demands } = this.#from.#page;
+    return demands.find(({ policy }) => policy.name === this.policy)?.policy.capacity ?? this.limit;
   }
 
   /** From here on limiters keep their decisions under names of their own, and find one another all the same. */

@@ -1,5 +1,5 @@
 import { checkCost } from '../charge.js';
-import { SluiceError } from '../errors.js';
+import { SluiceError, show } from '../errors.js';
 import { type CompiledPolicy, checkAlgorithm, compilePolicies, type Policy, type PolicyInput } from '../policy.js';
 import { percentOf } from './enforcement.js';
 import { type LimitInput, type Limiting, type LimitPolicy, singlePolicy } from './limiting.js';
@@ -38,11 +38,12 @@ export function compileLimits(inputs: readonly LimitInput[], where: string, cont
   for (const [i, policy] of policies.entries()) {
     const input = inputs[i]!;
     const { unit, ...enforcement } = typeof input === 'string' ? ({} as LimitPolicy) : input;
-    const percent = percentOf(enforcement, inputs.length > 1 ? `${where}[${i}]` : where);
+    const at = inputs.length > 1 ? `${where}[${i}]` : where;
+    const percent = percentOf(enforcement, at, 100);
     if (unit !== undefined && unit !== 'requests' && unit !== 'content-bytes') {
       throw new SluiceError(
         'INVALID_POLICY',
-        `${where}: 'unit' is 'requests' or 'content-bytes'; got ${String(unit)}.`,
+        `${at}: 'unit' is 'requests' or 'content-bytes'; got ${show(unit)}.`,
       );
     }
     if (percent === undefined) continue;
@@ -95,7 +96,7 @@ export function onePolicy<R>(options: Limiting<R>): Partial<Policy> {
 
 /** @throws SluiceError `INVALID_COST` for a cost of every request that no request could ever pay. */
 export function checkFixedCost(cost: number, lines: readonly Line[], where: string): void {
-  checkCost(cost);
+  checkCost(cost, `${where}: 'cost'`);
   const tooSmall = lines.find(({ policy }) => policy.limit > 0 && cost > policy.capacity)?.policy;
   if (tooSmall === undefined) return;
   throw new SluiceError(

@@ -1,5 +1,6 @@
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
+import { isPromise } from '../maybe-promise.js';
 import type { Judgement } from './judgement.js';
 import type { Demand } from './line.js';
 import type { RateLimitOptions } from './options.js';
@@ -15,8 +16,8 @@ export class Observers<R> {
 
   constructor(reader: Reader<R>, { onDecision, logger }: RateLimitOptions<R, never>) {
     this.#onDecision = onDecision;
-    this.#info = logger?.info === undefined ? undefined : (message) => logger.info!(`rateLimit ${message}`);
-    this.warn = logger === undefined ? (message) => reader.warn(message) : (message) => logger.warn(message);
+    this.#info = logger?.info === undefined ? undefined : guarded((message) => logger.info!(`rateLimit ${message}`));
+    this.warn = guarded(logger === undefined ? (message) => reader.warn(message) : (message) => logger.warn(message));
   }
 
   /** Answers with what an observer returns: one that takes its time is waited for, and may fail the request. */
@@ -29,16 +30,26 @@ export class Observers<R> {
     return this.#onDecision({ decision, key: keyOf(plan, judgement), cost, request, mode: 'enforce', rule, tier });
   }
 
-  shadowDecided(plan: Plan<R>, { key, cost, line }: Demand, decision: Decision): void {
+  shadowDecided(plan: Plan<R>, { key, cost, line }: Demand, decision: Decision): unknown {
     if (!decision.allowed) this.#info?.(`would have refused ${key}: ${sentence(decision, line.rule)} (shadow)`);
     const rule = line.rule ?? plan.rule;
     const tier = line.tier ?? plan.tier;
-    this.#onDecision?.({ decision, key, cost, request: plan.request, mode: 'shadow', rule, tier });
+    return this.#onDecision?.({ decision, key, cost, request: plan.request, mode: 'shadow', rule, tier });
   }
 
   failed(what: string, error: unknown): void {
     this.warn(`${what} failed: ${error instanceof Error ? error.message : show(error)}`);
   }
+}
+
+/** A log that fails is no reason to fail a request, let alone the process. */
+function guarded(log: (message: string) => unknown): (message: string) => void {
+  return (message) => {
+    try {
+      const logged = log(message);
+      if (isPromise(logged)) logged.then(undefined, () => {});
+    } catch {}
+  };
 }
 
 /** Whom a judgement is about: whom the policy that decided counts. */

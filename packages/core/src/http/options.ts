@@ -26,6 +26,8 @@ export interface RequestEvent<R> extends DecisionEvent<R> {
   readonly tier: string | undefined;
 }
 
+export type RefusalAnswer = LimitedResponse | Error | 'answered' | undefined;
+
 /**
  * Answers a request that may not pass: by what it returns, which is put in place of the default; by an error, for the
  * framework's error handling; or by itself, and then it returns `'answered'`. The headers are on the response already.
@@ -34,7 +36,7 @@ export type RefusalHandler<R, S> = (
   request: R,
   decision: RequestDecision,
   response: S,
-) => MaybePromise<LimitedResponse | Error | 'answered' | undefined>;
+) => RefusalAnswer | Promise<RefusalAnswer>;
 
 /** Says whether a response that was completed is one whose units go back. */
 export type ResponseTest<R, S> = (request: R, response: S) => MaybePromise<boolean>;
@@ -171,6 +173,7 @@ export function checkOptions<R, S>(options: RateLimitOptions<R, S>): void {
   if (logger !== undefined && typeof logger?.warn !== 'function') {
     throw new SluiceError('INVALID_OPTION', `rateLimit: 'logger' needs a method warn(message); got ${show(logger)}.`);
   }
+  if (logger !== undefined) checkType(logger, 'info', 'function', "rateLimit: 'logger'");
   if (options.lists !== undefined)
     checkNames(options.lists, ['allow', 'block'], 'lists', "{ block: ['203.0.113.0/24'] }");
 }

@@ -4,19 +4,22 @@ import { SluiceError } from '../errors.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { PolicyText } from '../policy.js';
 import { Hold } from '../reservation.js';
+import { isClosed } from './closing.js';
 import { Engine } from './engine.js';
 import type { Exchange } from './exchange.js';
 import { type Explanation, explain } from './explanation.js';
 import { blocked, isSlot, isSpent, type Judgement } from './judgement.js';
 import { Ledger, type RequestDecision } from './ledger.js';
+import type { Demand } from './line.js';
 import { keyOf, Observers, rethrow } from './observers.js';
 import { checkOptions, maxDelayOf, type RateLimitOptions } from './options.js';
 import { Plan } from './plan.js';
 import type { HeaderSource, Reader, ResponseLike } from './reader.js';
 import { Responder } from './responder.js';
 import { Settling } from './settling.js';
-import { castShadows, freeWhenClosed } from './shadows.js';
+import { castShadows, type ShadowConclusion } from './shadows.js';
 import { hold, impatient } from './shaping.js';
+import { Slots } from './slots.js';
 import type { Verdict } from './verdict.js';
 
 const skipped: Verdict = { action: 'skip' };
@@ -36,14 +39,19 @@ export class Pipeline<R, S = unknown> {
   readonly #maxDelay: number;
   readonly #responder: Responder<R, S>;
   readonly #settling: Settling<R, S>;
+  readonly #slots: Slots;
+  /** Requests that a phase before authentication has dealt with. */
+  #seen: WeakSet<object> | undefined;
 
   /**
    * Whom a pipeline of the same `family` bans, this one refuses too.
    * @throws SluiceError for options that cannot work, with the remedy.
    */
   constructor(reader: Reader<R>, input: RateLimitOptions<R, S> | PolicyText = {}, family?: Pipeline<R, S>) {
-    const options: RateLimitOptions<R, S> = typeof input === 'string' ? { limits: [input] } : input;
-    checkOptions(options);
+    const given: RateLimitOptions<R, S> = typeof input === 'string' ? { limits: [input] } : input;
+    checkOptions(given);
+    // What is changed afterwards was not checked.
+    const options = { ...given };
     this.#reader = reader;
     this.#options = options;
     this.#observers = new Observers(reader, options);
@@ -53,6 +61,8 @@ export class Pipeline<R, S = unknown> {
     this.#settling = new Settling(options, (error) => this.#observers.failed('skipSuccessful or skipFailed', error));
     const ban = family === undefined ? undefined : family.#engine.ban;
     this.#engine = new Engine(reader, options, this.#clock, this.#observers.warn, ban);
+    const lost = (error: unknown) => this.#observers.failed('Giving back the place of a request', error);
+    this.#slots = new Slots(this.#engine.store, this.#clock, lost);
     this.#responder = new Responder(reader, options);
     if (this.property !== 'rateLimit') Ledger.keepElsewhere();
     this.#early = this.#earlyPhase();
@@ -69,7 +79,8 @@ export class Pipeline<R, S = unknown> {
    */
   handle(request: R, response: ResponseLike, headers: S & HeaderSource): MaybePromise<Verdict> {
     try {
-      const verdict = this.#begin({ request, response, headers });
+      const earlier = Ledger.on(request, this.#reader);
+      const verdict = this.#begin({ request, response, headers, earlier, before: undefined });
       return isPromise(verdict) ? verdict.then(undefined, rethrow) : verdict;
     } catch (error) {
       return rethrow(error);
@@ -104,6 +115,11 @@ export class Pipeline<R, S = unknown> {
     else if (demands.length === 0) return undefined;
     else if (take) judgement = await this.#engine.judge.judge(plan);
     else judgement = this.#engine.judge.look(demands, await this.#engine.store.peek(demands));
+    if (take && judgement.refusal === undefined && plan.shadows !== undefined) {
+      const shadows = plan.shadows.filter((demand) => !isSlot(demand));
+      const conclude: ShadowConclusion = (demand, decision) => this.#observers.shadowDecided(plan, demand, decision);
+      castShadows(this.#engine.store, shadows, conclude, (error) => this.#observers.failed('A shadow', error));
+    }
     if (judgement.refusal === undefined && !plan.isLimited) return undefined;
     if (take) await this.#observers.decided(plan, judgement);
     return this.#ledger(undefined, plan, judgement, undefined);
@@ -113,18 +129,25 @@ export class Pipeline<R, S = unknown> {
   async explain(request: R): Promise<Explanation> {
     const skip = (await this.#options.skip?.(request)) ?? false;
     const plan = new Plan(request);
-    if (!skip) await this.#engine.planner.complete(plan);
+    if (!skip) {
+      await this.#engine.planner.complete(plan);
+      if (this.#early !== undefined) await this.#early.#precede(plan);
+    }
     return explain(plan, skip, this.#engine.store, this.#clock);
   }
 
   /** The state of every policy from which the key has taken something, or that blocks it. */
-  get(key: string): Promise<readonly Decision[]> {
-    return this.#engine.get(key);
+  async get(key: string): Promise<readonly Decision[]> {
+    const own = await this.#engine.get(key);
+    const early = (await this.#early?.get(key)) ?? none;
+    // A ban is of both phases.
+    return [...early.filter(({ policy }) => own.every((other) => other.policy !== policy)), ...own];
   }
 
   /** Forgets what the key has taken, and whether it is blocked or banned. */
-  reset(key: string): Promise<void> {
-    return this.#engine.reset(key);
+  async reset(key: string): Promise<void> {
+    await this.#early?.reset(key);
+    await this.#engine.reset(key);
   }
 
   /** Lets the store go, and closes it if it is the limiter's own. */
@@ -133,12 +156,26 @@ export class Pipeline<R, S = unknown> {
     await this.#engine.close();
   }
 
+  /** Puts what this phase would charge for a request before what the plan has for it. */
+  async #precede(plan: Plan<R>): Promise<void> {
+    const own = new Plan(plan.request);
+    await this.#engine.planner.complete(own);
+    const known = (one: Demand) =>
+      plan.demands.some(({ key, policy }) => key === one.key && policy.id === one.policy.id);
+    plan.demands.unshift(...own.demands.filter((demand) => !known(demand)));
+    if (own.shadows !== undefined) plan.shadows = [...own.shadows, ...(plan.shadows ?? none)];
+    plan.isLimited ||= own.isLimited;
+  }
+
   #begin(exchange: Exchange<R, S>): MaybePromise<Verdict> {
     const { request, response, headers } = exchange;
+    // One that stands on the way of a request twice counts it once.
+    if (Ledger.includes(exchange.earlier, this)) return skipped;
+    this.#seen?.add(request as object);
     const early = this.#early;
-    if (early === undefined || Ledger.includes(Ledger.on(request, this.#reader), early)) return this.#skip(exchange);
+    if (early === undefined || early.#seen!.has(request as object)) return this.#skip(exchange);
     const goOn = (verdict: Verdict): MaybePromise<Verdict> => {
-      if (verdict.action === 'pass') exchange.before = verdict.decision as Ledger;
+      if (verdict.action === 'pass') exchange.earlier = exchange.before = verdict.decision as Ledger;
       return verdict.action === 'pass' || verdict.action === 'skip' ? this.#skip(exchange) : verdict;
     };
     const verdict = early.handle(request, response, headers);
@@ -153,7 +190,7 @@ export class Pipeline<R, S = unknown> {
 
   #plan(exchange: Exchange<R, S>): MaybePromise<Verdict> {
     // A client that has left has no address any more.
-    if (exchange.response.destroyed) return gone;
+    if (isClosed(exchange.response)) return gone;
     const plan = new Plan(exchange.request);
     const completed = this.#engine.planner.complete(plan);
     return isPromise(completed) ? completed.then(() => this.#charge(exchange, plan)) : this.#charge(exchange, plan);
@@ -181,17 +218,19 @@ export class Pipeline<R, S = unknown> {
       return this.#leaveAlone(exchange);
     }
     const { request, response, headers } = exchange;
-    const { store, judge } = this.#engine;
-    const taken = new Hold(store, this.#engine.isPlain ? demands : demands.filter(isSpent), decision.at);
-    const slots = this.#engine.isPlain ? none : demands.filter(isSlot);
+    const { store, judge, isPlain } = this.#engine;
+    // Where nothing could be counted, nothing was taken.
+    const counted = decision.source === 'open' ? none : demands;
+    const taken = new Hold(store, isPlain ? counted : counted.filter(isSpent), decision.at);
+    const slots = isPlain ? none : counted.filter(isSlot);
     if (decision.delay > this.#maxDelay) {
       taken.giveBack('refused');
-      if (slots.length > 0) new Hold(store, slots, decision.at).giveBack('refused');
+      if (slots.length > 0) this.#slots.free(slots, decision.at);
       const refusals = answers.map((one) => impatient(one, this.#maxDelay));
       return this.#tell(exchange, plan, judge.refuse(demands, refusals), undefined);
     }
-    if (slots.length > 0) freeWhenClosed(response, new Hold(store, slots, decision.at));
-    if (this.#settling.isNeeded) this.#settling.watch(request, response, headers, taken);
+    if (slots.length > 0) this.#slots.freeWhenClosed(response, slots, decision.at);
+    this.#settling.watch(request, response, headers, taken);
     if (plan.shadows !== undefined) this.#castShadows(exchange, plan);
     return this.#tell(exchange, plan, judgement, taken);
   }
@@ -212,8 +251,7 @@ export class Pipeline<R, S = unknown> {
   ): MaybePromise<Verdict> {
     const { request, response } = exchange;
     const { decision, refusal } = judgement;
-    const earlier = exchange.before ?? Ledger.on(request, this.#reader);
-    const ledger = this.#ledger(earlier, plan, judgement, taken);
+    const ledger = this.#ledger(exchange.earlier, plan, judgement, taken);
     Ledger.keep(request, ledger);
     if (refusal !== undefined) {
       Ledger.giveBack(ledger, 'refused');
@@ -247,40 +285,29 @@ export class Pipeline<R, S = unknown> {
   }
 
   #castShadows(exchange: Exchange<R, S>, plan: Plan<R>): void {
-    castShadows(
-      this.#engine.store,
-      plan.shadows!,
-      exchange.response,
-      (demand, decision) => this.#observers.shadowDecided(plan, demand, decision),
-      (error) => this.#observers.failed('A shadow', error),
-    );
+    const { request, response, headers } = exchange;
+    const { store } = this.#engine;
+    const conclude: ShadowConclusion = (demand, decision) => {
+      const { allowed, at } = decision;
+      if (allowed && isSlot(demand)) this.#slots.freeWhenClosed(response, [demand], at);
+      else if (allowed) this.#settling.watch(request, response, headers, new Hold(store, [demand], at));
+      return this.#observers.shadowDecided(plan, demand, decision);
+    };
+    castShadows(store, plan.shadows!, conclude, (error) => this.#observers.failed('A shadow', error));
   }
 
   /** The phase before authentication counts by address, and knows nobody but by it. */
   #earlyPhase(): Pipeline<R, S> | undefined {
     const { beforeAuth, name } = this.#options;
     if (beforeAuth === undefined) return undefined;
-    const { identity, lists, headers, response, onLimited, onBanned, onDecision, logger, clock, skip, penalty, mode } =
-      this.#options;
-    const shared = {
-      identity,
-      lists,
-      headers,
-      response,
-      onLimited,
-      onBanned,
-      onDecision,
-      logger,
-      clock,
-      skip,
-      penalty,
-      mode,
-    };
-    const given = Object.fromEntries(Object.entries(shared).filter(([, value]) => value !== undefined));
-    return new Pipeline(
+    const shared: RateLimitOptions<R, S> = {};
+    for (const option of ofBothPhases) {
+      if (this.#options[option] !== undefined) Object.assign(shared, { [option]: this.#options[option] });
+    }
+    const early = new Pipeline<R, S>(
       this.#reader,
       {
-        ...(given as RateLimitOptions<R, S>),
+        ...shared,
         name: name === undefined ? 'before-auth' : `${name}-before-auth`,
         limits: (Array.isArray(beforeAuth) ? beforeAuth : [beforeAuth]) as NonNullable<RateLimitOptions<R>['limits']>,
         key: 'ip',
@@ -288,7 +315,28 @@ export class Pipeline<R, S = unknown> {
       },
       this,
     );
+    early.#seen = new WeakSet();
+    return early;
   }
 }
 
 const none: readonly never[] = [];
+
+/** What the phase before authentication takes over: how requests are treated, not what they are granted. */
+const ofBothPhases = [
+  'identity',
+  'lists',
+  'headers',
+  'response',
+  'onLimited',
+  'onBanned',
+  'onDecision',
+  'logger',
+  'clock',
+  'skip',
+  'penalty',
+  'mode',
+  'enforcePercent',
+  'shape',
+  'maxDelay',
+] as const;

@@ -1,7 +1,7 @@
 import { checkCost } from '../charge.js';
 import { SluiceError, show } from '../errors.js';
 import { type Identifier, type Identity, lotOf } from '../identity/identifier.js';
-import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { RuleSet } from '../rules/rule-set.js';
 import { isEnforced } from './enforcement.js';
 import type { KeySource } from './limiting.js';
@@ -45,7 +45,10 @@ export class Planner<R> {
     if (by === 'ip') return identifier.address(request);
     if (by === 'user') return identifier.user(request);
     if (by === 'api-key') {
-      if (identity?.from === 'api-key') return identity;
+      // Whose key was verified, or found wanting, is known already.
+      if (this.#parts.key === undefined && identity !== undefined) {
+        return identity.from === 'api-key' ? identity : identifier.address(request);
+      }
       const found = identifier.identify(request);
       const conclude = (one: Identity) => (one.from === 'api-key' ? one : identifier.address(request));
       return isPromise(found) ? found.then(conclude) : conclude(found);
@@ -88,14 +91,25 @@ export class Planner<R> {
   }
 
   #askOne(plan: Plan<R>, quota: Quota<R>, isShadow: boolean): MaybePromise<void> {
-    if (quota.isEmpty) return undefined;
+    if (quota.isEmpty && (quota.rule !== undefined || quota.percent === undefined || !this.#parts.overrides)) {
+      return undefined;
+    }
     if (quota.by === undefined && quota.fixed !== undefined && typeof quota.cost === 'number') {
       return this.#charge(plan, quota, isShadow, plan.identity, quota.fixed, quota.cost);
     }
     const { request } = plan;
-    const identity = quota.by === undefined ? plan.identity : this.#identify(plan, quota.by);
-    const limits = quota.fixed ?? quota.limitsOf(request, plan.tier);
-    const cost = typeof quota.cost === 'number' ? quota.cost : quota.cost(request);
+    let identity: MaybePromise<Identity | undefined>;
+    let limits: MaybePromise<Limits> | undefined;
+    let cost: MaybePromise<number>;
+    try {
+      identity = quota.by === undefined ? plan.identity : this.#identify(plan, quota.by);
+      limits = quota.fixed ?? quota.limitsOf(request, plan.tier);
+      cost = typeof quota.cost === 'number' ? quota.cost : quota.cost(request);
+    } catch (error) {
+      abandon(identity);
+      abandon(limits);
+      throw error;
+    }
     if (!isPromise(identity) && !isPromise(limits) && !isPromise(cost)) {
       return this.#charge(plan, quota, isShadow, identity, limits, cost);
     }
@@ -123,6 +137,7 @@ export class Planner<R> {
       for (const line of wider) this.#add(plan, line, ceiling, cost, shadow || !isEnforced(line.percent, lot));
     }
     if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, shadow);
+    if (own.length === 0 && quota.slot === undefined) return;
     plan.isCounted = true;
     if (shadow) return;
     plan.isLimited = true;

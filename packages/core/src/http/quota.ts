@@ -68,13 +68,13 @@ export class Quota<R> {
     const algorithm = options.algorithm ?? context.algorithm;
     const compile = (inputs: readonly LimitInput[], place: string, tier?: string) =>
       compileLimits(inputs, place, { name: context.name, rule, tier, algorithm, block: this.block, ceiling });
-    this.#byTier = options.tiers && tiersOf(options.tiers, context, compile);
+    this.#byTier = options.tiers === undefined ? undefined : tiersOf(options.tiers, context, compile);
     this.usesTier = this.#byTier !== undefined;
     this.#own = this.#ownLimits(options, context, compile);
     this.fixed = this.usesTier || this.#own instanceof ChangingLimits ? undefined : this.#own;
     const { cost } = this;
     if (typeof cost === 'number') checkFixedCost(cost, this.#limitLines(), where);
-    else if (typeof cost !== 'function') checkCost(cost);
+    else if (typeof cost !== 'function') checkCost(cost, `${where}: 'cost'`);
   }
 
   /** Whether no request is charged for anything. */
@@ -105,7 +105,7 @@ export class Quota<R> {
     compile: (inputs: readonly LimitInput[], where: string) => Limits,
   ): Limits | ChangingLimits<R> {
     const { limit, window } = options;
-    if (limit === false) {
+    if (limit === false && (rule !== undefined || !this.usesTier)) {
       const besides = (['window', 'burst', 'anchor', 'limits', 'countRefused'] as const).find(
         (name) => options[name] !== undefined,
       );
@@ -114,7 +114,7 @@ export class Quota<R> {
     }
     const list = listOf(options, where);
     if (list === undefined || (rule === undefined && this.usesTier)) {
-      if (this.usesTier && list !== undefined) {
+      if (this.usesTier && (list !== undefined || limit === false)) {
         throw new SluiceError(
           'INVALID_OPTION',
           `${where}: 'tiers' says what each tier is granted, and so do the limits beside it. Leave out one of the two; ` +
@@ -131,7 +131,7 @@ export class Quota<R> {
           : `${where}: the rule '${rule}' has no limit. Give it 'limit' and 'window', 'limits' or 'tiers', or 'limit: false' for none.`,
       );
     }
-    if (options.limits !== undefined) return compile(list, rule === undefined ? 'limits' : `${where}: 'limits'`);
+    if (options.limits !== undefined) return compile(list, rule === undefined ? 'limits' : `${where}: limits`);
     if (rule !== undefined && (limit === undefined || window === undefined)) {
       throw new SluiceError(
         'INVALID_OPTION',

@@ -41,11 +41,13 @@ export interface ProxyTrust<R> {
 /** The part of Node's ServerResponse that is used. */
 export interface ResponseLike {
   readonly statusCode: number;
-  readonly destroyed: boolean;
+  /** Absent from responses of HTTP/2. */
+  readonly destroyed?: boolean;
   /** Whether the handler has ended the response. */
   readonly writableEnded: boolean;
-  /** Of HTTP/2: whether the client has reset the stream. */
-  readonly stream?: { readonly aborted?: boolean };
+  readonly headersSent?: boolean;
+  /** Of HTTP/2. */
+  readonly stream?: { readonly aborted?: boolean; readonly destroyed?: boolean; readonly closed?: boolean };
   setHeader(name: string, value: string): unknown;
   once(event: 'close' | 'finish', listener: () => void): unknown;
   removeListener(event: 'close' | 'finish', listener: () => void): unknown;

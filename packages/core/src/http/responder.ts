@@ -4,7 +4,7 @@ import type { Exchange } from './exchange.js';
 import { exposeHeaders, type HeaderFields, HeaderWriter, retryAfterSeconds } from './headers.js';
 import { Ledger } from './ledger.js';
 import { Memo } from './memo.js';
-import type { RateLimitOptions, RefusalHandler } from './options.js';
+import type { RateLimitOptions, RefusalAnswer, RefusalHandler } from './options.js';
 import { RateLimitError } from './rate-limit-error.js';
 import type { Reader } from './reader.js';
 import { customised, type LimitedResponse, type Refusal, type RefusalKind, RefusalWriter } from './refusal.js';
@@ -75,8 +75,10 @@ export class Responder<R, S> {
   ): MaybePromise<Verdict> {
     // Whoever answers by himself finds them there.
     for (const name in refusal.headers) if (name !== 'Content-Type') response.setHeader(name, refusal.headers[name]!);
-    const conclude = (answer: Awaited<ReturnType<typeof handler>>): Verdict => {
-      if (answer === 'answered') return { action: 'answered', decision: ledger };
+    const conclude = (answer: RefusalAnswer): Verdict => {
+      // Frameworks' methods for answering return the response, and many a handler returns what they do.
+      const answered = answer === 'answered' || (answer as unknown) === headers || response.headersSent === true;
+      if (answered || response.writableEnded) return { action: 'answered', decision: ledger };
       if (answer instanceof Error) return this.#fail(ledger, refusal, answer);
       return { action: 'refuse', decision: ledger, ...customised(refusal, answer) };
     };

@@ -16,12 +16,13 @@ export class Settling<R, S> {
     this.#report = report;
   }
 
-  get isNeeded(): boolean {
+  get #isNeeded(): boolean {
     return this.#success !== false || this.#failure !== false;
   }
 
   /** A client that did not wait for the response has paid. Over HTTP/2, such a response is "finished" all the same. */
   watch(request: R, response: ResponseLike, frameworks: S, hold: Hold): void {
+    if (!this.#isNeeded) return;
     response.once('finish', () => {
       if (!response.writableEnded || response.stream?.aborted) return;
       const failed = response.statusCode >= 400;

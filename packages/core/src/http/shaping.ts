@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
+import { isClosed } from './closing.js';
 import { Ledger } from './ledger.js';
 import type { ResponseLike } from './reader.js';
 
@@ -36,7 +37,7 @@ export function hold<T>(
         reject(error);
       }
     });
-    if (response.destroyed) leave();
+    if (isClosed(response)) leave();
     else response.once('close', leave);
   });
 }

@@ -72,6 +72,60 @@ export function identityCases<R>(define: Define<R>): void {
     for (const key of keys()) assert.match(key, /^user:#[\w-]{22}$/);
   });
 
+  for (const [when, wrap] of [
+    ['at once', <T>(value: T) => value],
+    ['later', async <T>(value: T) => value],
+  ] as const) {
+    define(`takes an API key that is verified ${when} for itself, and any other for none`, async ({ start }) => {
+      const { store, keys } = watchedStore();
+      const verifyApiKey = (apiKey: string) => wrap(apiKey.startsWith('good'));
+      const limiter = { limit: 2, window: '1h', store, identity: { verifyApiKey } } as const;
+      const app = await start({ limiters: [limiter], authenticate });
+      // Of keys that are known to be ours, there is no ceiling.
+      for (let i = 0; i < 25; i++) assert.equal((await app.get({ 'x-api-key': `good-${i}` })).status, 200);
+      assert.deepEqual(await app.statuses(2, { 'x-api-key': 'good-0' }), [200, 429]);
+      assert.ok(![...keys()].some((key) => key.startsWith('ip:')));
+      assert.equal((await app.get({ 'x-api-key': 'bad', 'x-user': 'u' })).status, 200);
+      assert.ok(keys('default').has('user:u'));
+      assert.equal((await app.get({ 'x-api-key': 'bad-1' })).status, 200);
+      assert.equal((await app.get({ 'x-api-key': 'bad-2' })).status, 200);
+      assert.equal((await app.get({ 'x-api-key': 'bad-3' })).status, 429);
+      assert.equal((await app.get()).status, 429);
+    });
+  }
+
+  define('takes the error of verifyApiKey to the error handling, and believes no key meanwhile', async ({ start }) => {
+    const broken = new Error('broken');
+    const verifiers = [
+      () => {
+        throw broken;
+      },
+      () => Promise.reject(broken),
+    ];
+    for (const verifyApiKey of verifiers) {
+      const app = await start({ limiters: [{ limit: 1, window: '1h', identity: { verifyApiKey } }] });
+      assert.equal((await app.get({ 'x-api-key': 'k' })).status, 500);
+      assert.deepEqual(app.errors, [broken]);
+      assert.deepEqual(await app.statuses(2), [200, 429]);
+    }
+  });
+
+  define('asks the functions of identity for API key and user, with the request', async ({ start, header }) => {
+    const { store, keys } = watchedStore();
+    const bearer = (request: R) => /^Bearer (.+)$/.exec(header(request, 'authorization') ?? '')?.[1];
+    const user = (request: R) => {
+      const name = header(request, 'x-name');
+      return name === 'nobody' ? undefined : name?.startsWith('sub-') ? { sub: name } : name;
+    };
+    const app = await start({ limiters: [{ store, identity: { apiKey: bearer, user } }], authenticate });
+    await app.get({ authorization: 'Bearer token', 'x-api-key': 'ignored', 'x-name': 'a' });
+    await app.get({ authorization: 'Basic token', 'x-name': 'a', 'x-user': 'ignored' });
+    await app.get({ 'x-name': 'sub-b' });
+    await app.get({ 'x-name': 'nobody' });
+    const kinds = [...keys('default')].map((key) => key.replace(/#.*/, '#'));
+    assert.deepEqual(kinds, ['api-key:#', 'user:a', 'user:sub-b', 'ip:127.0.0.1']);
+  });
+
   define('does not let a client escape by a new API key for each request', async ({ start }) => {
     const app = await start({ limiters: [{ limit: 2, window: '1h' }] });
     const statuses: number[] = [];

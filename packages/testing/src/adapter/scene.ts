@@ -129,6 +129,12 @@ export function remaining(response: Response): number {
   return Number(response.headers['x-ratelimit-remaining']);
 }
 
+/** The names of the policies that a response tells of in `RateLimit-Policy`. */
+export function policiesOf({ headers }: Response): string[] {
+  const text: string = headers['ratelimit-policy'] ?? '';
+  return [...text.matchAll(/"([^"]+)";q=/g)].map((match) => match[1]!);
+}
+
 /** Waits for something on the server that no response tells about. The test's own time limit bounds it. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise<void>((resolve) => setImmediate(resolve));
