@@ -48,7 +48,7 @@ const gatewaySteps: readonly [times: number, request: string, headers: Record<st
   [1, 'GET /search', from('198.51.100.1'), /^429 100 0 retry .* GET-search/],
   [1, 'HEAD /search', from('198.51.100.1'), /^429 100 0 retry /],
   [10, 'POST /upload', from('198.51.100.1'), /^201 10 0 /],
-  [1, 'POST /upload', from('198.51.100.1'), /^429 10 0 retry .* POST-upload-free/],
+  [1, 'POST /upload', from('198.51.100.1'), /^429 10 0 retry .* POST-upload/],
   [1, 'POST /upload', as('bill'), /^201 10 9 /],
   [11, 'POST /upload', as('eve'), /^201 500 489 /],
   [1, 'GET /nowhere', from('198.51.100.2'), /^404 100 99 .*"free";q=100;w=3600/],

@@ -97,7 +97,7 @@ express('100/1m burst 20');
 express({ rules: [{ match: '/a', limit: 5, window: '1m', by: (req) => req.get('x-tenant') ?? false }] });
 koa({ rules: [{ match: '/a', limit: 5, window: '1m', by: async (ctx) => [ctx.get('x-tenant'), ctx.path] }] });
 express({ limit: (req) => Number(req.query.limit), window: async (req) => (req.secure ? '1m' : 60_000) });
-express({ onLimited: (_req, { used, resetAt }, res) => void res.status(429).json([used, resetAt.getTime()]) });
+express({ onLimited: (_req, { used, resetAt }, res) => void res.status(429).json([used, resetAt?.getTime()]) });
 express({ onLimited: (_req, { rule }) => new Error(rule), onBanned: async () => 'answered' as const });
 koa({ onLimited: (ctx, { retryAfter }, res) => void ctx.set('x-sent', `${retryAfter} ${res.headersSent}`) });
 express({ skipFailed: async (req, res) => req.method === 'POST' && res.locals.failed === true });

@@ -4,10 +4,10 @@ import type { RateLimitOptions } from '@sluice/core';
 import { rateLimit as expressRateLimit } from '@sluice/express';
 import { rateLimit as fastifyRateLimit } from '@sluice/fastify';
 import { rateLimit as koaRateLimit } from '@sluice/koa';
-import express, { type Request } from 'express';
+import express, { type Request, type Response } from 'express';
 import express4 from 'express4';
-import { type FastifyServerOptions, fastify } from 'fastify';
-import Koa, { type Context } from 'koa';
+import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
+import Koa, { type Context, type Middleware, type Next } from 'koa';
 import Koa2 from 'koa2';
 
 /** What the requests of all frameworks have in common. */
@@ -25,8 +25,10 @@ export interface App {
   readonly limits: Limits;
   /** Which hops of X-Forwarded-For the framework is told to believe. */
   readonly proxies: 'none' | 'one' | 'all';
-  /** Whether the app takes `/sign-in` for another name of the login, before it limits. */
+  /** Whether the app takes `/sign-in`, or `/log-in` below a mount, for another name of the login, before it limits. */
   readonly rewrites: boolean;
+  /** Whether the app, or just its limiter, is mounted at `/api`. */
+  readonly mount: 'limiter' | 'app' | undefined;
   /** Whether the server behind all takes the method from X-HTTP-Method-Override. */
   readonly overridesMethod: boolean;
   /** To be called by each route that is reached; says with which status it answers. */
@@ -44,7 +46,7 @@ function userOf({ 'x-user': id }: IncomingHttpHeaders): { id: string } | undefin
 }
 
 function rewritten(url: string): string {
-  return url.replace(/^\/sign-in/, '/login');
+  return url.replace(/^\/sign-in/, '/login').replace(/^(http:\/\/[^/]*)?\/log-in/, '$1/api/login');
 }
 
 function listener({ overridesMethod }: App, handle: RequestListener): RequestListener {
@@ -68,15 +70,35 @@ function expressOf(name: string, create: typeof express): Framework {
         if (setup.rewrites) req.url = rewritten(req.url);
         next();
       });
-      app.use(expressRateLimit(setup.limits));
+      const below = setup.mount === 'app' ? create.Router() : app;
+      below.use(setup.mount === 'limiter' ? '/api' : '/', expressRateLimit(setup.limits));
       for (const route of routes) {
         const [method, path] = route.split(' ') as [string, string];
-        app[method.toLowerCase() as 'get'](path, (_: Request, res) => {
+        const whole = setup.mount === 'limiter' ? `/api${path}` : path;
+        below[method.toLowerCase() as 'get'](whole, (_: Request, res: Response) => {
           void setup.reach(route).then((status) => res.status(status).end());
         });
       }
+      if (below !== app) app.use('/api', below);
       return createServer(listener(setup, app));
     },
+  };
+}
+
+/** Mounts as koa-mount does: what is below sees the rest of the path, and `ctx.mountPath`. */
+function mounted(prefix: string, below: Middleware): Middleware {
+  return async (ctx: Context, next: Next) => {
+    const whole = ctx.path;
+    const rest = whole.startsWith(prefix) ? whole.slice(prefix.length) || '/' : '';
+    if (!rest.startsWith('/')) return next();
+    ctx.mountPath = prefix;
+    ctx.path = rest;
+    await below(ctx, async () => {
+      ctx.path = whole;
+      await next();
+      ctx.path = rest;
+    });
+    ctx.path = whole;
   };
 }
 
@@ -92,15 +114,17 @@ function koaOf(name: string, create: typeof Koa): Framework {
         if (setup.rewrites) ctx.url = rewritten(ctx.url);
         return next();
       });
-      app.use(koaRateLimit(setup.limits));
+      const limiter: Middleware = koaRateLimit(setup.limits);
+      app.use(setup.mount === undefined ? limiter : mounted('/api', limiter));
       const router = new Router();
       for (const route of routes) {
         const [method, path] = route.split(' ') as [string, string];
-        router.register(path, [method], async (ctx: Context) => {
+        router.register(setup.mount === 'limiter' ? `/api${path}` : path, [method], async (ctx: Context) => {
           ctx.status = await setup.reach(route);
         });
       }
-      app.use(router.routes());
+      const routed = router.routes() as Middleware;
+      app.use(setup.mount === 'app' ? mounted('/api', routed) : routed);
       return createServer(listener(setup, app.callback()));
     },
   };
@@ -119,15 +143,19 @@ function fastifyOf(name: string, options: Pick<FastifyServerOptions, 'routerOpti
       });
       app.decorateRequest('user', undefined);
       app.addHook('onRequest', async (request) => void Object.assign(request, { user: userOf(request.headers) }));
-      app.register(fastifyRateLimit, setup.limits);
-      for (const route of routes) {
-        const [method, url] = route.split(' ') as [string, string];
-        app.route({
-          method,
-          url,
-          handler: async (_, reply) => reply.code(await setup.reach(route)).send(),
-        });
-      }
+      const serve = async (scope: FastifyInstance) => {
+        scope.register(fastifyRateLimit, setup.limits);
+        for (const route of routes) {
+          const [method, url] = route.split(' ') as [string, string];
+          scope.route({
+            method,
+            url,
+            handler: async (_, reply) => reply.code(await setup.reach(route)).send(),
+          });
+        }
+      };
+      if (setup.mount === undefined) await serve(app);
+      else app.register(serve, { prefix: '/api' });
       // A form would otherwise be refused for its type, before any route.
       app.addContentTypeParser('*', (_, payload, done) => {
         payload.resume();

@@ -16,6 +16,7 @@ export interface Attempt {
   readonly proxies?: App['proxies'];
   readonly overridesMethod?: boolean;
   readonly rewrites?: boolean;
+  readonly mount?: App['mount'];
   run(target: Target): Promise<void>;
 }
 
@@ -67,13 +68,17 @@ export class Target {
   /** What a route does once it is reached: answers, with this status. */
   work: () => Promise<number> = async () => 200;
 
-  static async start(framework: Framework, { limits, proxies, overridesMethod, rewrites }: Attempt): Promise<Target> {
+  static async start(
+    framework: Framework,
+    { limits, proxies, overridesMethod, rewrites, mount }: Attempt,
+  ): Promise<Target> {
     const target = new Target();
     const server = await framework.serve({
       limits: withLimits(target.clock, typeof limits === 'function' ? limits(target.clock) : limits),
       proxies: proxies ?? 'none',
       overridesMethod: overridesMethod ?? false,
       rewrites: rewrites ?? false,
+      mount,
       reach(route) {
         target.#reached.set(route, target.reached(route) + 1);
         return target.work();

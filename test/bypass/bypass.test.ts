@@ -6,12 +6,14 @@ import { bursts } from './bursts.ts';
 import { identities } from './identities.ts';
 import { lists } from './lists.ts';
 import { methods } from './methods.ts';
+import { mounts } from './mounts.ts';
 import { paths } from './paths.ts';
 import { penalties } from './penalties.ts';
 import { refunds } from './refunds.ts';
 
 const categories: Readonly<Record<string, readonly Attempt[]>> = {
   paths,
+  mounts,
   methods,
   addresses,
   identities,

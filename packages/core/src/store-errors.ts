@@ -41,6 +41,11 @@ export function withStoreErrors(store: Store, options: StoreErrorOptions): Store
   return options.mode === 'throw' ? store : new ForgivingStore(store, options);
 }
 
+/** Gives units back, and fails where the store does, also behind `withStoreErrors`: for who tries again. */
+export function takeBack(store: Store, refunds: readonly Refund[]): MaybePromise<void> {
+  return store instanceof ForgivingStore ? store.takeBack(refunds) : store.release(refunds);
+}
+
 /** A ForgivingStore answers in place of a store that fails. */
 class ForgivingStore implements Store {
   readonly sync: boolean;
@@ -68,18 +73,22 @@ class ForgivingStore implements Store {
 
   /** Units that the store fails to take back are lost: the request they belong to has been answered. */
   release(refunds: readonly Refund[]): MaybePromise<void> {
-    const own = this.#fallback === undefined ? refunds : this.#fallback.release(refunds);
-    if (own.length === 0) return;
     const lost = (error: unknown) => {
       if (isMisuse(error)) throw error;
       this.#reports.failure(error);
     };
     try {
-      const released = this.#store.release(own);
+      const released = this.takeBack(refunds);
       return isPromise(released) ? released.then(undefined, lost) : released;
     } catch (error) {
       lost(error);
     }
+  }
+
+  /** As `release`, but fails as the store does. */
+  takeBack(refunds: readonly Refund[]): MaybePromise<void> {
+    const own = this.#fallback === undefined ? refunds : this.#fallback.release(refunds);
+    return own.length === 0 ? undefined : this.#store.release(own);
   }
 
   /** Fails as the store does: who asks for a reset must know whether it was done. */

@@ -1,5 +1,5 @@
 import { createHmac, hash } from 'node:crypto';
-import type { ProxyTrust, Reader } from '@sluice/core';
+import { type ProxyTrust, type Reader, SluiceError } from '@sluice/core';
 import type { Application, Request } from 'express';
 
 type Trust = ReturnType<ProxyTrust<Request>['trust']>;
@@ -18,6 +18,35 @@ function trustOf(app: Application): Trust {
   return answer;
 }
 
+/**
+ * Scheme and authority of an absolute target, if everybody sees them end in the same place, and nothing follows that
+ * Node's `url.parse` rewrites: Express cuts by the length of what has been rewritten.
+ */
+const origin =
+  /^[a-z][a-z\d+.-]*:\/\/(?:[\w.~:-]*@)?(?:[\w.-]*|\[[\da-f:.]*\])(?::\d*)?(?=(?:\/[^\\^`{}|<>"'#?\s]*)?(?:\?|$))/i;
+
+/**
+ * The whole target inside a mount, which takes its path away behind the authority, and puts it back there.
+ * @throws SluiceError where Express and others begin the path in different places: what the mount has then taken away,
+ * and what it will put back, cannot be told.
+ */
+function wholeTarget({ baseUrl, url, originalUrl }: Request): string {
+  if (baseUrl === '') return url;
+  if (originalUrl.charCodeAt(0) !== 0x2f && !origin.test(originalUrl)) throw unreadable();
+  if (url.charCodeAt(0) === 0x2f || url.charCodeAt(0) === 0x3f) return baseUrl + url;
+  const found = origin.exec(url)?.[0];
+  if (found === undefined) throw unreadable();
+  return found + baseUrl + url.slice(found.length);
+}
+
+function unreadable(): SluiceError {
+  const error = new SluiceError(
+    'INVALID_OPTION',
+    'The request target is no absolute URL of which everybody reads the same path. Refuse it: no client sends one.',
+  );
+  return Object.assign(error, { status: 400, statusCode: 400 });
+}
+
 /** Reads Express' requests. */
 export const reader: Reader<Request> = {
   ip: (req) => req.ip,
@@ -25,7 +54,7 @@ export const reader: Reader<Request> = {
   header: (req, name) => req.headers[name],
   method: (req) => req.method,
   // Not the original URL: what has been rewritten is routed as it is now.
-  target: (req) => req.baseUrl + req.url,
+  target: wholeTarget,
   route: (req) => (typeof req.route?.path === 'string' ? req.baseUrl + req.route.path : undefined),
   user: (req) => (req as { user?: unknown }).user,
   earlier: (req) => req.rateLimit,

@@ -51,6 +51,25 @@ describe.each([
     expect(decision).toMatchObject({ allowed: false, policy: 'default' });
   });
 
+  test.each<[string, NonNullable<ExpressRateLimitOptions['onLimited']>]>([
+    ['returns the response', (_req, _refused, res) => res.status(420).json({ calm: 'down' }) as never],
+    ['returns it later', async (_req, _refused, res) => res.status(420).json({ calm: 'down' }) as never],
+    ['has ended it', (_req, _refused, res) => void res.status(420).json({ calm: 'down' })],
+    ['ends it later', async (_req, _refused, res) => void res.status(420).json({ calm: 'down' })],
+  ])('onLimited that %s has answered, and is no error', async (_, onLimited) => {
+    const app = appWith({ onLimited });
+    const errors: unknown[] = [];
+    app.use((error: unknown, _req: express5.Request, _res: express5.Response, next: express5.NextFunction) => {
+      errors.push(error);
+      next(error);
+    });
+    await supertest(app).get('/');
+    const refused = await supertest(app).get('/');
+    expect([refused.status, refused.body]).toEqual([420, { calm: 'down' }]);
+    expect(refused.headers['retry-after']).toBe('60');
+    expect(errors).toEqual([]);
+  });
+
   test('onBanned answers by itself', async () => {
     const app = appWith({
       penalty: { banAfter: 1 },

@@ -7,9 +7,11 @@ import {
   type RateLimitOptions,
   type RequestDecision,
   SluiceError,
+  systemClock,
 } from '@sluice/core';
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { controlsOfAll } from './controls.js';
 import { type HookName, type LimitHook, limitWith } from './hook.js';
 import { createReader } from './reader.js';
 import { RouteLimits, type RouteRateLimitOptions } from './route-limits.js';
@@ -43,7 +45,7 @@ declare module 'fastify' {
      * @throws SluiceError for options that cannot work, with the remedy.
      */
     createRateLimit(options?: RouteRateLimitOptions | PolicyText): RateLimitCheck;
-    /** What an operator can do with the plugin's limits while they run. */
+    /** What an operator can do with the plugin's limits, and those of its routes and hooks, while they run. */
     rateLimiter: Controls<FastifyRequest>;
   }
 }
@@ -66,7 +68,7 @@ export interface RateLimitCheck extends Controls<FastifyRequest> {
   peek(request: FastifyRequest): Promise<RequestDecision | undefined>;
 }
 
-/** Marks a scope in which a registration has taken charge of the routes' own limits. */
+/** The limits of a scope's routes: those of the first registration in it, or around it. */
 const inCharge = Symbol('sluice.in-charge');
 
 const hooks: readonly HookName[] = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
@@ -102,31 +104,36 @@ function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions):
   const everywhere = new Pipeline(reader, { ...options, store } as typeof options);
   const limits = new RouteLimits(reader, { ...options, store } as typeof options, everywhere);
 
+  const isFirst = !fastify.hasDecorator(inCharge);
+  if (isFirst) fastify.decorate(inCharge, limits);
+  const routes = (fastify as unknown as { [inCharge]: RouteLimits })[inCharge];
+  const controls = controlsOfAll(everywhere, limits, routes, { global, clock: clock ?? systemClock });
+
   fastify.addHook('onClose', async () => {
-    await everywhere.close();
+    await controls.close();
     await own?.close();
   });
 
   const { property } = everywhere;
   if (!fastify.hasRequestDecorator(property)) fastify.decorateRequest(property, null);
+  if (options.beforeAuth !== undefined) {
+    const early = everywhere.before();
+    const isMet = global ? isLimited : ({ routeOptions }: FastifyRequest) => RouteLimits.has(routeOptions);
+    addHook(
+      fastify,
+      'onRequest',
+      limitWith((request) => (isMet(request) ? early : undefined)),
+    );
+  }
   if (global) {
-    if (options.beforeAuth !== undefined) {
-      const early = everywhere.before();
-      addHook(
-        fastify,
-        'onRequest',
-        limitWith((request) => (isLimited(request) ? early : undefined)),
-      );
-    }
     addHook(
       fastify,
       place,
       limitWith((request) => (isLimited(request) ? everywhere : undefined)),
     );
   }
-  decorate(fastify, everywhere, limits, global);
-  if (!fastify.hasDecorator(inCharge)) {
-    fastify.decorate(inCharge, true);
+  decorate(fastify, everywhere, limits, controls, global);
+  if (isFirst) {
     fastify.addHook('onRoute', (route) => void limits.of(route));
     // Routes declared before this plugin has loaded are met here for the first time.
     addHook(
@@ -142,16 +149,17 @@ function decorate(
   fastify: FastifyInstance,
   everywhere: Pipeline<FastifyRequest, FastifyReply>,
   limits: RouteLimits,
+  controls: Controls<FastifyRequest>,
   global: boolean,
 ): void {
   if (Object.hasOwn(fastify, 'rateLimiter')) return;
-  fastify.decorate('rateLimiter', controlsOf(everywhere));
+  fastify.decorate('rateLimiter', controls);
   decorateAny(fastify, 'rateLimit', (options?: RouteRateLimitOptions | PolicyText): LimitHook => {
-    const pipeline = limits.create(options);
+    const pipeline = limits.create(options, 'hook');
     return limitWith((request) => (pipeline === everywhere && global && isLimited(request) ? undefined : pipeline));
   });
   decorateAny(fastify, 'createRateLimit', (options?: RouteRateLimitOptions | PolicyText): RateLimitCheck => {
-    const pipeline = limits.create(options);
+    const pipeline = limits.create(options, 'check');
     return Object.assign((request: FastifyRequest) => pipeline.decide(request, true), {
       ...controlsOf(pipeline),
       peek: (request: FastifyRequest) => pipeline.decide(request, false),

@@ -19,13 +19,15 @@ export interface Route {
   readonly config?: FastifyContextConfig;
 }
 
-/** Keeps the pipelines of routes that have limits of their own. */
+/** Keeps the pipelines of what has limits of its own beside the plugin: routes, hooks and checks. */
 export class RouteLimits {
   readonly #reader: Reader<FastifyRequest>;
   readonly #shared: Options;
   readonly #limits: Options;
   readonly #plugin: FastifyPipeline;
-  readonly #pipelines = new WeakMap<FastifyContextConfig, FastifyPipeline>();
+  readonly #ofRoutes = new WeakMap<FastifyContextConfig, FastifyPipeline>();
+  readonly #pipelines: FastifyPipeline[] = [];
+  readonly #checks: FastifyPipeline[] = [];
   #made = 0;
 
   /** What is limited on its own adds to `options`, whose limits count beside its own; whom `plugin` bans, it refuses. */
@@ -37,35 +39,65 @@ export class RouteLimits {
     this.#plugin = plugin;
   }
 
+  /** Whether a route has limits of its own. */
+  static has(route: Route | undefined): boolean {
+    const own = route?.config?.rateLimit;
+    return own !== undefined && own !== false;
+  }
+
   /** @throws SluiceError where the route's `config.rateLimit` cannot work. */
   of(route: Route): FastifyPipeline | undefined {
     const { config } = route;
     const own = config?.rateLimit;
     if (config === undefined || own === undefined || own === false) return undefined;
-    let pipeline = this.#pipelines.get(config);
+    let pipeline = this.#ofRoutes.get(config);
     if (pipeline === undefined) {
       const { group, ...limits } = withLimits(own);
       pipeline = this.#create({ name: group ?? nameOf(route), ...limits });
-      this.#pipelines.set(config, pipeline);
+      this.#pipelines.push(pipeline);
+      this.#ofRoutes.set(config, pipeline);
     }
     return pipeline;
   }
 
   /**
-   * A pipeline for a hook or a handler, named by the order in which they are made if it has no name. Without options it
+   * A pipeline for a hook or, as a check, for a handler, which has the controls of it; named by the order in which they are made if it has no name. Without options it
    * is that of the plugin.
    */
-  create(own: RouteRateLimitOptions | PolicyText | undefined): FastifyPipeline {
+  create(own: RouteRateLimitOptions | PolicyText | undefined, use: 'hook' | 'check'): FastifyPipeline {
     if (own === undefined) return this.#plugin;
     const { group, ...limits } = withLimits(own);
     this.#made++;
-    return this.#create({ name: group ?? `limit-${this.#made}`, ...limits });
+    const pipeline = this.#create({ name: group ?? `limit-${this.#made}`, ...limits });
+    (use === 'hook' ? this.#pipelines : this.#checks).push(pipeline);
+    return pipeline;
+  }
+
+  /** The pipelines of routes and hooks. */
+  pipelines(): readonly FastifyPipeline[] {
+    return this.#pipelines;
+  }
+
+  /** Lets the stores go. */
+  async close(): Promise<void> {
+    for (const pipeline of [...this.#pipelines, ...this.#checks]) await pipeline.close();
   }
 
   #create(own: Options): FastifyPipeline {
+    if (bans(own) && bans(this.#shared)) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `The limit '${own.name}' has a penalty with 'banAfter', but so has the plugin, whose ban is of all its routes: ` +
+          "what is refused here counts towards it. Leave 'banAfter' out here, or leave it out of the plugin's penalty.",
+      );
+    }
     const limits = missing(own, this.#limits);
     return new Pipeline(this.#reader, { ...this.#shared, ...limits, ...own }, this.#plugin);
   }
+}
+
+function bans({ penalty }: Options): boolean {
+  return typeof penalty === 'object' && penalty !== null && penalty.banAfter !== undefined;
 }
 
 /** What says how requests are treated, and what says how many may pass; the rest is the plugin's alone. */

@@ -1,7 +1,7 @@
 import { ManualClock } from '@sluice/testing';
 import { type FastifyError, fastify } from 'fastify';
 import { expect, test } from 'vitest';
-import { RateLimitError, rateLimit } from '../src/index.ts';
+import { type FastifyRateLimitOptions, RateLimitError, rateLimit } from '../src/index.ts';
 import { done, statuses } from './asking.ts';
 
 const fields = { 'x-ratelimit-limit': '1', 'x-ratelimit-remaining': '0', 'retry-after': expect.any(String) };
@@ -83,6 +83,24 @@ test('onLimited may answer by the reply itself', async () => {
   expect(refused.json()).toEqual({ tea: true });
   expect(refused.headers).toMatchObject({ ...fields, 'x-own': 'yes' });
   expect([handled, errors]).toEqual([1, []]);
+});
+
+test.each<[string, NonNullable<FastifyRateLimitOptions['onLimited']>]>([
+  ['returns the reply', (_request, _decision, reply) => reply.code(420).send({ calm: 'down' }) as never],
+  ['returns it later', async (_request, _decision, reply) => reply.code(420).send({ calm: 'down' }) as never],
+  ['has sent it', (_request, _decision, reply) => void reply.code(420).send({ calm: 'down' })],
+  ['sends it later', async (_request, _decision, reply) => void reply.code(420).send({ calm: 'down' })],
+])('onLimited that %s has answered, and is no error', async (_, onLimited) => {
+  const app = fastify();
+  const errors: unknown[] = [];
+  app.register(rateLimit, { limit: 1, window: '1h', onLimited });
+  app.setErrorHandler((error) => void errors.push(error));
+  app.get('/', done);
+  expect(await statuses(app, '/')).toEqual([200]);
+  const refused = await app.inject('/');
+  expect([refused.statusCode, refused.json()]).toEqual([420, { calm: 'down' }]);
+  expect(refused.headers).toMatchObject(fields);
+  expect(errors).toEqual([]);
 });
 
 test('the decision is put under another name, for handlers and for limiters of the route', async () => {

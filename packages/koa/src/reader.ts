@@ -11,7 +11,7 @@ export const reader: Reader<Context> = {
   header: (ctx, name) => ctx.headers[name],
   method: (ctx) => ctx.method,
   // What has been rewritten is routed as it is now; only koa-mount takes a prefix away that rules do name.
-  target: (ctx) => (ctx.mountPath === undefined ? ctx.url : ctx.originalUrl),
+  target: (ctx) => (ctx.mountPath === undefined ? ctx.url : wholeTarget(ctx)),
   // Where @koa/router says which of its patterns has matched.
   route: (ctx) => (typeof ctx._matchedRoute === 'string' ? wholeRoute(ctx, ctx._matchedRoute) : undefined),
   user: (ctx) => ctx.state.user,
@@ -26,6 +26,21 @@ export const reader: Reader<Context> = {
   sign: (secret, text) => createHmac('sha256', secret).update(text).digest().subarray(0, 16).toString('base64'),
   warn: (message) => process.emitWarning(message, { code: 'SLUICE_WARNING' }),
 };
+
+/**
+ * The whole target below a mount, or behind one. As koa-mount does not tell of the mounts around it, that is what the
+ * client sent, unless the path was rewritten in between.
+ */
+function wholeTarget({ request, mountPath, path, url, originalUrl }: Context): string {
+  if (url === originalUrl) return url;
+  // Koa's own reading of it.
+  const original: string = Object.create(request, { req: { value: { url: originalUrl } } }).path ?? '';
+  const prefix: string = mountPath.endsWith('/') ? mountPath.slice(0, -1) : mountPath;
+  const whole = prefix + (path.startsWith('/') ? path : `/${path}`);
+  if (original === path || original.endsWith(whole) || (path === '/' && original.endsWith(prefix))) return originalUrl;
+  // Behind the mount, the path is whole again.
+  return path.startsWith(`${prefix}/`) ? path : whole;
+}
 
 /** The pattern by which a router has matched, with what koa-mount has taken away in front; `undefined` if none can tell. */
 function wholeRoute({ mountPath, url, originalUrl }: Context, route: string): string | undefined {

@@ -90,6 +90,18 @@ describe.each([
     expect(handled()).toBe(1);
   });
 
+  test.each<[string, NonNullable<KoaRateLimitOptions['onLimited']>]>([
+    ['has ended the response', (ctx) => void Object.assign(ctx.res, { statusCode: 420 }).end('calm down')],
+    ['ends it later', async (ctx) => void Object.assign(ctx.res, { statusCode: 420 }).end('calm down')],
+    ['returns the response', (ctx) => Object.assign(ctx.res, { statusCode: 420 }).end('calm down') as never],
+  ])('onLimited that %s has answered, and is no error', async (_, onLimited) => {
+    const { ask, errors, handled } = await spent({ ...limit, onLimited });
+    const response = await ask();
+    expect([response.status, response.text]).toEqual([420, 'calm down']);
+    expect(response.headers).toMatchObject(fields);
+    expect([handled(), errors]).toEqual([1, []]);
+  });
+
   test('the decision is put under another name on the state, and limiters find one another all the same', async () => {
     const app = new Koa();
     app.use(rateLimit({ limit: 2, window: '1h', name: 'wide', response: { property: 'quota' } }));

@@ -18,7 +18,10 @@ const mount =
     ctx.mountPath = prefix;
     ctx.path = whole.slice(prefix.length) || '/';
     try {
-      await below(ctx, next);
+      await below(ctx, async () => {
+        ctx.path = whole;
+        await next();
+      });
     } finally {
       ctx.path = whole;
     }
@@ -63,6 +66,36 @@ describe.each([
     expect(await statuses(app, '/api/v1/login', '/api/v1/login', '/v1/login', '/api/login')).toEqual([
       200, 429, 200, 200,
     ]);
+  });
+
+  test('behind a mount, rules match the whole path, as it is by then', async () => {
+    const app = new Koa();
+    app.use(mount('/api', (_ctx, next) => next()));
+    app.use((ctx: Context, next: Next) => {
+      ctx.path = ctx.path.replace('/sign-in', '/login');
+      return next();
+    });
+    app.use(rateLimit({ limit: 100, rules: [{ match: '/api/login', limit: 2, window: '1h' }] }));
+    app.use(done);
+    expect(await statuses(app, '/api/login', '/api/sign-in', '/api/sign-in?x', '/api/login', '/login')).toEqual([
+      200, 200, 429, 429, 200,
+    ]);
+  });
+
+  test('a path that was rewritten before a mount is limited as what it is now', async () => {
+    const app = new Koa();
+    app.use((ctx: Context, next: Next) => {
+      ctx.path = ctx.path.replace('/sign-in', '/api/login').replace('/home', '/api');
+      return next();
+    });
+    const rules = [
+      { match: '/api/login', limit: 2, window: '1h' } as const,
+      { match: '/api', limit: 1, window: '1h' } as const,
+    ];
+    app.use(mount('/api', rateLimit({ limit: 100, rules })));
+    app.use(done);
+    expect(await statuses(app, '/sign-in', '/api/login', '/sign-in/?x', '/other')).toEqual([200, 200, 429, 200]);
+    expect(await statuses(app, '/home', '/api')).toEqual([200, 429]);
   });
 
   test('a path that was rewritten before is limited as what it is now', async () => {

@@ -9,6 +9,7 @@ import { headerCases } from './adapter/header-cases.js';
 import { identityCases } from './adapter/identity-cases.js';
 import { limitCases } from './adapter/limit-cases.js';
 import { listCases } from './adapter/list-cases.js';
+import { namingCases } from './adapter/naming-cases.js';
 import { observerCases } from './adapter/observer-cases.js';
 import { overrideCases } from './adapter/override-cases.js';
 import { penaltyCases } from './adapter/penalty-cases.js';
@@ -58,6 +59,7 @@ export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }
     refusalCases,
     callbackCases,
     identityCases,
+    namingCases,
     proxyCases,
     shapingCases,
     refundCases,

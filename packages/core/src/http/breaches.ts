@@ -65,7 +65,8 @@ function recordBreach(
   };
   try {
     const answers = store.consume([breach]);
-    return isPromise(answers) ? answers.then(count).then(undefined, failed) : count(answers);
+    const recorded = isPromise(answers) ? answers.then(count) : count(answers);
+    return isPromise(recorded) ? recorded.then(undefined, failed) : recorded;
   } catch (error) {
     return failed(error);
   }

@@ -8,9 +8,9 @@ export interface Controls<R> {
    * The state of every policy from which a key has taken something, or that blocks it. A key is `'user:42'`,
    * `'api-key:secret'`, an address, or what the `key` option returns.
    */
-  get(key: string): Promise<readonly Decision[]>;
+  get(key: string | readonly string[]): Promise<readonly Decision[]>;
   /** Forgets what a key has taken, and whether it is blocked or banned. */
-  reset(key: string): Promise<void>;
+  reset(key: string | readonly string[]): Promise<void>;
   /** Says what a request would be told, and why. Nothing is charged. */
   explain(request: R): Promise<Explanation>;
   /** Lets the store go, and closes it if it is the limiter's own. */

@@ -5,6 +5,7 @@ import { SluiceError, show } from '../errors.js';
 import { Identifier } from '../identity/identifier.js';
 import { Overrides } from '../identity/overrides.js';
 import { MemoryStore } from '../memory/memory-store.js';
+import { checkNames } from '../options.js';
 import { compilePenalty } from '../penalty.js';
 import type { CompiledPolicy } from '../policy.js';
 import { type RuleContext, RuleSet } from '../rules/rule-set.js';
@@ -116,14 +117,14 @@ export class Engine<R> {
     return [...policies.values()];
   }
 
-  async get(name: string): Promise<readonly Decision[]> {
+  async get(name: string | readonly string[]): Promise<readonly Decision[]> {
     this.#checkOpen();
     const { key, policies } = this.#stateOf(name);
     const decisions = await this.store.peek(policies.map((policy) => ({ policy, key, cost: 0 })));
     return decisions.filter(({ resetAfter, allowed }) => resetAfter > 0 || !allowed);
   }
 
-  async reset(name: string): Promise<void> {
+  async reset(name: string | readonly string[]): Promise<void> {
     this.#checkOpen();
     const { key, policies } = this.#stateOf(name);
     await this.store.reset(key, policies);
@@ -136,7 +137,7 @@ export class Engine<R> {
     if (this.#ownsStore) await this.store.close?.();
   }
 
-  #stateOf(name: string): { key: string; policies: readonly CompiledPolicy[] } {
+  #stateOf(name: string | readonly string[]): { key: string; policies: readonly CompiledPolicy[] } {
     const key = this.#identifier.canonical(name);
     const overridden = this.#overrides?.find(key)?.own ?? [];
     return { key, policies: [...this.policies(), ...overridden.map(({ policy }) => policy)] };

@@ -41,15 +41,18 @@ export function compileLimits(inputs: readonly LimitInput[], where: string, cont
     const at = inputs.length > 1 ? `${where}[${i}]` : where;
     const percent = percentOf(enforcement, at, 100);
     if (unit !== undefined && unit !== 'requests' && unit !== 'content-bytes') {
-      throw new SluiceError(
-        'INVALID_POLICY',
-        `${at}: 'unit' is 'requests' or 'content-bytes'; got ${show(unit)}.`,
-      );
+      throw new SluiceError('INVALID_POLICY', `${at}: 'unit' is 'requests' or 'content-bytes'; got ${show(unit)}.`);
     }
     if (percent === undefined) continue;
     own.push(lineOf(policy, 'limit', { unit: unit ?? 'requests', percent, rule, tier, block }));
   }
   return { own, ceilings: ceiling === false ? [] : own.map((line) => ceilingOf(line, ceiling)) };
+}
+
+/** @throws SluiceError for policies that cannot work, naming the place where they are written. */
+export function checkLimits(inputs: readonly LimitInput[], where: string, name: string): void {
+  const none = { rule: undefined, tier: undefined, algorithm: undefined, block: undefined };
+  compileLimits(inputs, where, { ...none, name, ceiling: false });
 }
 
 /** Limits of policies that are compiled already. */

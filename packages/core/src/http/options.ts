@@ -32,11 +32,7 @@ export type RefusalAnswer = LimitedResponse | Error | 'answered' | undefined;
  * Answers a request that may not pass: by what it returns, which is put in place of the default; by an error, for the
  * framework's error handling; or by itself, and then it returns `'answered'`. The headers are on the response already.
  */
-export type RefusalHandler<R, S> = (
-  request: R,
-  decision: RequestDecision,
-  response: S,
-) => RefusalAnswer | Promise<RefusalAnswer>;
+export type RefusalHandler<R, S> = (request: R, decision: RequestDecision, response: S) => MaybePromise<RefusalAnswer>;
 
 /** Says whether a response that was completed is one whose units go back. */
 export type ResponseTest<R, S> = (request: R, response: S) => MaybePromise<boolean>;

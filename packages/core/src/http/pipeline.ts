@@ -10,6 +10,8 @@ import type { Exchange } from './exchange.js';
 import { type Explanation, explain } from './explanation.js';
 import { blocked, isSlot, isSpent, type Judgement } from './judgement.js';
 import { Ledger, type RequestDecision } from './ledger.js';
+import type { LimitInput } from './limiting.js';
+import { checkLimits } from './limits.js';
 import type { Demand } from './line.js';
 import { keyOf, Observers, rethrow } from './observers.js';
 import { checkOptions, maxDelayOf, type RateLimitOptions } from './options.js';
@@ -112,14 +114,12 @@ export class Pipeline<R, S = unknown> {
     const { demands, listed } = plan;
     let judgement: Judgement;
     if (listed !== undefined) judgement = this.#blocked(listed);
-    else if (demands.length === 0) return undefined;
-    else if (take) judgement = await this.#engine.judge.judge(plan);
+    else if (demands.length === 0) {
+      if (take) this.#castRateShadows(plan);
+      return undefined;
+    } else if (take) judgement = await this.#engine.judge.judge(plan);
     else judgement = this.#engine.judge.look(demands, await this.#engine.store.peek(demands));
-    if (take && judgement.refusal === undefined && plan.shadows !== undefined) {
-      const shadows = plan.shadows.filter((demand) => !isSlot(demand));
-      const conclude: ShadowConclusion = (demand, decision) => this.#observers.shadowDecided(plan, demand, decision);
-      castShadows(this.#engine.store, shadows, conclude, (error) => this.#observers.failed('A shadow', error));
-    }
+    if (take && judgement.refusal === undefined) this.#castRateShadows(plan);
     if (judgement.refusal === undefined && !plan.isLimited) return undefined;
     if (take) await this.#observers.decided(plan, judgement);
     return this.#ledger(undefined, plan, judgement, undefined);
@@ -137,7 +137,7 @@ export class Pipeline<R, S = unknown> {
   }
 
   /** The state of every policy from which the key has taken something, or that blocks it. */
-  async get(key: string): Promise<readonly Decision[]> {
+  async get(key: string | readonly string[]): Promise<readonly Decision[]> {
     const own = await this.#engine.get(key);
     const early = (await this.#early?.get(key)) ?? none;
     // A ban is of both phases.
@@ -145,7 +145,7 @@ export class Pipeline<R, S = unknown> {
   }
 
   /** Forgets what the key has taken, and whether it is blocked or banned. */
-  async reset(key: string): Promise<void> {
+  async reset(key: string | readonly string[]): Promise<void> {
     await this.#early?.reset(key);
     await this.#engine.reset(key);
   }
@@ -296,27 +296,38 @@ export class Pipeline<R, S = unknown> {
     castShadows(store, plan.shadows!, conclude, (error) => this.#observers.failed('A shadow', error));
   }
 
+  /** The shadows of a request without a response: no place among those at work, which would never be free again. */
+  #castRateShadows(plan: Plan<R>): void {
+    if (plan.shadows === undefined) return;
+    const shadows = plan.shadows.filter((demand) => !isSlot(demand));
+    const conclude: ShadowConclusion = (demand, decision) => this.#observers.shadowDecided(plan, demand, decision);
+    castShadows(this.#engine.store, shadows, conclude, (error) => this.#observers.failed('A shadow', error));
+  }
+
   /** The phase before authentication counts by address, and knows nobody but by it. */
   #earlyPhase(): Pipeline<R, S> | undefined {
     const { beforeAuth, name } = this.#options;
     if (beforeAuth === undefined) return undefined;
+    const early = name === undefined ? 'before-auth' : `${name}-before-auth`;
+    const limits: readonly LimitInput[] = Array.isArray(beforeAuth) ? beforeAuth : [beforeAuth];
+    checkLimits(limits, 'beforeAuth', early);
     const shared: RateLimitOptions<R, S> = {};
     for (const option of ofBothPhases) {
       if (this.#options[option] !== undefined) Object.assign(shared, { [option]: this.#options[option] });
     }
-    const early = new Pipeline<R, S>(
+    const phase = new Pipeline<R, S>(
       this.#reader,
       {
         ...shared,
-        name: name === undefined ? 'before-auth' : `${name}-before-auth`,
-        limits: (Array.isArray(beforeAuth) ? beforeAuth : [beforeAuth]) as NonNullable<RateLimitOptions<R>['limits']>,
+        name: early,
+        limits,
         key: 'ip',
         store: this.#engine.store,
       },
       this,
     );
-    early.#seen = new WeakSet();
-    return early;
+    phase.#seen = new WeakSet();
+    return phase;
   }
 }
 

@@ -57,10 +57,10 @@ export class Quota<R> {
     this.by = context.by;
     this.stack = context.stack;
     this.percent = percentOf(options, where, context.percent);
-    this.cost = options.cost ?? context.cost ?? 1;
+    this.cost = firstOf(options.cost, firstOf(context.cost, 1));
     const name = context.name ?? 'default';
     if (rule !== undefined) checkPenalty(options.penalty, where);
-    const penalty = options.penalty ?? context.penalty;
+    const penalty = firstOf(options.penalty, context.penalty);
     const block = penalty === undefined ? undefined : compilePenalty(penalty, `${where}: 'penalty'`, name).block;
     this.block = block && lineOf(block, 'block', { rule });
     this.slot = slotOf(options.concurrency, `${where}: 'concurrency'`, name, rule);
@@ -101,7 +101,7 @@ export class Quota<R> {
 
   #ownLimits(
     options: Limiting<R>,
-    { where, rule, defaultTier }: QuotaContext<R>,
+    { where, rule, tiers, defaultTier }: QuotaContext<R>,
     compile: (inputs: readonly LimitInput[], where: string) => Limits,
   ): Limits | ChangingLimits<R> {
     const { limit, window } = options;
@@ -121,13 +121,14 @@ export class Quota<R> {
             "who belongs to no tier is of the 'defaultTier'.",
         );
       }
+      const missing = tiers.filter((tier) => this.#byTier?.has(tier) === false);
       const ofDefault = defaultTier === undefined ? undefined : this.#byTier?.get(defaultTier);
-      if (ofDefault !== undefined) return ofDefault;
+      if (ofDefault !== undefined && missing.length === 0) return ofDefault;
       if (rule === undefined) return compile([{ limit: 1_000, window: '1h' }], where);
       throw new SluiceError(
         'INVALID_OPTION',
         this.usesTier
-          ? `${where}: 'tiers' has no limits for the default tier '${defaultTier}', nor has the rule a limit beside them. Add one of the two.`
+          ? `${where}: 'tiers' has no limits for ${missing.map((tier) => `'${tier}'`).join(', ')}, nor has the rule a limit for the others beside them. Add one of the two.`
           : `${where}: the rule '${rule}' has no limit. Give it 'limit' and 'window', 'limits' or 'tiers', or 'limit: false' for none.`,
       );
     }
@@ -148,6 +149,11 @@ export class Quota<R> {
     if (this.#own instanceof ChangingLimits) return [];
     return this.lines().filter(({ kind }) => kind === 'limit');
   }
+}
+
+/** What is not given is as the limiter has it. Null is given, and wrong. */
+function firstOf<T, U>(given: T | undefined, otherwise: U): T | U {
+  return given === undefined ? otherwise : given;
 }
 
 /** A rule may block its own requests, and bans nobody: a ban is from everything. */

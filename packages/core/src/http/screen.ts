@@ -31,7 +31,7 @@ export class Screen<R> {
   #findContradicting(request: R): ListEntry | undefined {
     if (this.#block === undefined) return undefined;
     for (const address of this.#identifier.candidates(request)) {
-      const found = this.#block.find([this.#identifier.canonical(address)], address);
+      const found = this.#block.find([this.#identifier.canonical(`ip:${address}`)], address);
       if (found !== undefined) return found;
     }
     return undefined;

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { isPromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
+import { takeBack } from '../store-errors.js';
 import { whenClosed } from './closing.js';
 import type { Demand } from './line.js';
 import type { ResponseLike } from './reader.js';
@@ -32,7 +33,10 @@ export class Slots {
       if (pause !== undefined) this.#clock.after(pause, () => this.free(slots, at, attempt + 1), { background: true });
     };
     try {
-      const done = this.#store.release(slots.map((slot) => ({ ...slot, at })));
+      const done = takeBack(
+        this.#store,
+        slots.map((slot) => ({ ...slot, at })),
+      );
       if (isPromise(done)) done.then(undefined, again);
     } catch (error) {
       again(error);

@@ -1,11 +1,13 @@
-import { checkKey } from '../charge.js';
-import { SluiceError } from '../errors.js';
+import { SluiceError, show } from '../errors.js';
 import { type Neighbourhood, neighbourhood } from '../http/address.js';
 import { Memo } from '../http/memo.js';
 import type { Reader } from '../http/reader.js';
-import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
 import { ClientAddress } from './client-address.js';
+import { KeyNames } from './key-names.js';
 import { checkIdentity, type IdentityOptions } from './options.js';
+import { contradictory } from './trusted-proxies.js';
+import { identifierOf, userIdOf } from './user-id.js';
 
 /** Which kind of identifier an identity rests on. */
 export type IdentitySource = 'api-key' | 'user' | 'ip' | 'key';
@@ -41,7 +43,9 @@ export class Identifier<R> {
   readonly #findUser: ((request: R) => unknown) | undefined;
   readonly #client: ClientAddress<R>;
   readonly #addresses: Memo<Address>;
-  readonly #apiKeys: Memo<string>;
+  readonly #names: KeyNames;
+  readonly #warn: (message: string) => void;
+  readonly #told = new Set<'apiKey' | 'user'>();
   readonly #users: Memo<Identity>;
 
   constructor(reader: Reader<R>, options: IdentityOptions<R> = {}, warn: (message: string) => void = reader.warn) {
@@ -54,10 +58,13 @@ export class Identifier<R> {
     this.#findUser = options.user;
     this.#client = new ClientAddress(reader, options.trustedProxies, warn);
     this.ceiling = ceiling;
-    this.#addresses = new Memo((address) => addressIdentity(neighbourhood(address, ipv6Prefix), ceiling !== false));
-    // An API key is a secret, whatever it looks like.
-    this.#apiKeys = new Memo((apiKey) => `api-key:#${reader.digest(apiKey)}`);
-    this.#users = new Memo((id) => ({ key: `user:${this.#clean(id)}`, from: 'user', ceilings: none }));
+    this.#names = new KeyNames((text) => reader.digest(text), ipv6Prefix);
+    this.#warn = warn;
+    this.#addresses = new Memo((address) => {
+      if (address === contradictory) return addressIdentity({ group: address, wider: undefined }, false);
+      return addressIdentity(neighbourhood(address, ipv6Prefix), ceiling !== false);
+    });
+    this.#users = new Memo((id) => ({ key: this.#names.user(id), from: 'user', ceilings: none }));
   }
 
   /** Who the request comes from: at once, unless API keys are verified by something that takes its time. */
@@ -65,11 +72,11 @@ export class Identifier<R> {
     const apiKey = this.#apiKey(request);
     if (apiKey === undefined) return this.user(request);
     if (this.#verify === undefined) {
-      return { key: this.#apiKeys.get(apiKey), from: 'api-key', ceilings: this.#behindApiKey(request) };
+      return { key: this.#names.apiKey(apiKey), from: 'api-key', ceilings: this.#behindApiKey(request) };
     }
     const verified = this.#verify(apiKey, request);
     const conclude = (yes: unknown): Identity =>
-      yes ? { key: this.#apiKeys.get(apiKey), from: 'api-key', ceilings: none } : this.user(request);
+      yes ? { key: this.#names.apiKey(apiKey), from: 'api-key', ceilings: none } : this.user(request);
     return isPromise(verified) ? verified.then(conclude) : conclude(verified);
   }
 
@@ -98,7 +105,7 @@ export class Identifier<R> {
     const names = identity === undefined ? [] : [identity.key];
     // Where nobody verifies API keys, whoever knows one that is listed is the one who is meant.
     const apiKey = this.#verify === undefined ? this.#apiKey(request) : undefined;
-    if (apiKey !== undefined) names.push(this.#apiKeys.get(apiKey));
+    if (apiKey !== undefined) names.push(this.#names.apiKey(apiKey));
     const user = this.#user(request);
     if (user !== undefined) names.push(this.#users.get(user).key);
     const address = this.ip(request);
@@ -106,19 +113,14 @@ export class Identifier<R> {
     return names;
   }
 
-  /** The identity that a `key` function names. Of several parts, no two lists are taken for one another. */
+  /** The identity that a `key` function names. */
   named(key: unknown): Identity {
-    return { key: this.#nameOf(key), from: 'key', ceilings: none };
+    return { key: this.#names.of(key), from: 'key', ceilings: none };
   }
 
   /** The key under which a store knows whom an operator calls `user:42`, `api-key:secret`, `203.0.113.7` or `tenant-7`. */
-  canonical(name: string): string {
-    checkKey(name);
-    if (name.startsWith('api-key:') && !name.startsWith('api-key:#')) return this.#apiKeys.get(name.slice(8));
-    if (name.startsWith('user:') && !name.startsWith('user:#')) return this.#users.get(name.slice(5)).key;
-    const address = this.#addresses.get(name.startsWith('ip:') ? name.slice(3) : name).own.key;
-    if (address !== 'ip:invalid') return address;
-    return name.startsWith('ip:') || name.includes(':#') ? name : this.#clean(name);
+  canonical(name: string | readonly string[]): string {
+    return this.#names.canonical(name);
   }
 
   /** Whoever sends a key that nobody has verified could send another with each request. */
@@ -129,39 +131,59 @@ export class Identifier<R> {
     return user === undefined ? addresses : [...addresses, this.#users.get(user).key];
   }
 
-  #nameOf(key: unknown): string {
-    if (!Array.isArray(key)) {
-      checkKey(key);
-      return this.#clean(key);
-    }
-    key.forEach(checkKey);
-    const parts = key as readonly string[];
-    if (parts.length === 0) checkKey('');
-    const separable = parts.every((part) => isClean(part) && !part.includes(':'));
-    return separable ? this.#clean(parts.join(':')) : this.#digest(JSON.stringify(parts));
-  }
-
-  /** Identifiers that are long, or could be taken for part of a store key, reach a store only as a digest. */
-  #clean(identifier: string): string {
-    return isClean(identifier) ? identifier : this.#digest(identifier);
-  }
-
-  #digest(text: string): string {
-    return `#${this.#reader.digest(text)}`;
-  }
-
   /** Absent also when it was sent twice: Node joins such values by commas, and nobody can say which one counts. */
   #apiKey(request: R): string | undefined {
-    if (this.#findApiKey !== undefined) return identifierOf(this.#findApiKey(request));
+    if (this.#findApiKey !== undefined) return this.#foundApiKey(this.#findApiKey(request));
     if (this.#apiKeyHeader === undefined) return undefined;
     const value = this.#reader.header(request, this.#apiKeyHeader);
     return typeof value === 'string' && value !== '' && !value.includes(',') ? value : undefined;
   }
 
+  #foundApiKey(found: unknown): string | undefined {
+    const apiKey = identifierOf(found);
+    if (apiKey !== undefined || isAbsent(found)) return apiKey;
+    this.#refusePromise(found, 'apiKey');
+    this.#warnOnce(
+      'apiKey',
+      `identity: 'apiKey' has returned ${show(found)}, which is no API key: it counts as absent. Return a text, or ` +
+        'undefined where there is none.',
+    );
+    return undefined;
+  }
+
   #user(request: R): string | undefined {
-    if (this.#findUser === undefined) return idOf(this.#reader.user(request));
-    const found = this.#findUser(request);
-    return identifierOf(found) ?? idOf(found);
+    const found = this.#findUser === undefined ? this.#reader.user(request) : this.#findUser(request);
+    if (isAbsent(found)) return undefined;
+    if (this.#findUser === undefined) {
+      // What else is there may be no user at all, but something of the application's.
+      if (typeof found !== 'object') return undefined;
+    } else {
+      this.#refusePromise(found, 'user');
+    }
+    const id = identifierOf(found) ?? userIdOf(found);
+    if (id !== undefined) return id;
+    this.#warnOnce(
+      'user',
+      `A request has a user (${show(found)}) without an 'id' or 'sub' that is a text or a number, and is counted by its ` +
+        'address. Say how to find the id: identity: { user: (request) => … }, which returns it, or undefined for nobody.',
+    );
+    return undefined;
+  }
+
+  #refusePromise(found: unknown, option: 'apiKey' | 'user'): void {
+    if (!isPromise(found)) return;
+    abandon(found);
+    throw new SluiceError(
+      'INVALID_KEY',
+      `identity: '${option}' has returned a promise. Return the id at once; for what takes its time use 'key'.`,
+    );
+  }
+
+  /** Of each option once: what the message shows may be of a client's choosing. */
+  #warnOnce(about: 'apiKey' | 'user', message: string): void {
+    if (this.#told.has(about)) return;
+    this.#told.add(about);
+    this.#warn(message);
   }
 
   #address(request: R): Address {
@@ -182,17 +204,6 @@ function addressIdentity({ group, wider }: Neighbourhood, ceilings: boolean): Ad
   return { own: { key, from: 'ip', ceilings: [site] }, all: [key, site] };
 }
 
-function idOf(user: unknown): string | undefined {
-  if (typeof user !== 'object' || user === null) return undefined;
-  const { id, sub } = user as { id?: unknown; sub?: unknown };
-  return identifierOf(id) ?? identifierOf(sub);
-}
-
-function identifierOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value === '' ? undefined : value;
-  return Number.isFinite(value) || typeof value === 'bigint' ? String(value) : undefined;
-}
-
-function isClean(identifier: string): boolean {
-  return identifier.length <= 64 && /^[A-Za-z0-9._:@-]+$/.test(identifier);
+function isAbsent(found: unknown): boolean {
+  return found === undefined || found === null || found === '' || found === false;
 }

@@ -5,7 +5,10 @@ import type { TrustedProxies } from './trusted-proxies.js';
 
 /** How clients are told apart; `R` is the framework's own request. */
 export interface IdentityOptions<R> {
-  /** The header that carries an API key, or a function that finds it; `false` looks for none. @default 'x-api-key' */
+  /**
+   * The header that carries an API key, or a function that finds it at once; `false` looks for none.
+   * @default 'x-api-key'
+   */
   apiKey?: string | false | ((request: R) => string | undefined);
   /**
    * Says whether an API key is one of yours. A key that is not counts as absent; one that is has no ceiling. It is
@@ -13,7 +16,10 @@ export interface IdentityOptions<R> {
    * `beforeAuth`.
    */
   verifyApiKey?: (apiKey: string, request: R) => MaybePromise<unknown>;
-  /** Finds the user: an id, or an object with an `id` or `sub`. @default where the framework keeps its user */
+  /**
+   * Finds the user at once: an id, or an object with an `id` or `sub`; `undefined` where there is none.
+   * @default where the framework keeps its user
+   */
   user?: (request: R) => unknown;
   /** How many leading bits of an IPv6 address make one client: 32 to 128. @default 64 */
   ipv6Prefix?: number;

@@ -18,9 +18,12 @@ export type TrustedProxies =
 
 export type ProxyHeader = 'x-forwarded-for' | 'forwarded';
 
+/** What stands for the address where two headers contradict each other. */
+export const contradictory = 'contradiction';
+
 /** A Client is where a request comes from, as far as its proxies can be believed. */
 export interface Client {
-  /** `undefined` where the connection has none; `'unknown'` where two headers contradict each other. */
+  /** `undefined` where the connection has none; {@link contradictory} where two headers contradict each other. */
   readonly address: string | undefined;
   /** Why the headers cannot be believed, with the remedy. */
   readonly conflict: string | undefined;
@@ -113,7 +116,7 @@ export class ProxyChain {
       // The proxy's own address would be an answer that clients could bring about: it may be on an allow list, and
       // theirs may be on a block list.
       const candidates = [one.address, other.address].filter((each) => each !== undefined);
-      return { address: 'unknown', conflict: contradiction, candidates };
+      return { address: contradictory, conflict: contradiction, candidates };
     }
     const trail = (one ?? other)!;
     return clientAt(trail.address ?? address, trail.short ? this.#tooShort : undefined);

@@ -72,6 +72,8 @@ export class MemoryStore implements SyncStore {
     const decisions = charges.map((charge) => this.#decide(charge, now, false));
     const granted = decisions.every((decision) => decision.allowed);
     for (const [i, charge] of charges.entries()) {
+      // What only looks has its answer.
+      if (granted && charge.cost === 0) continue;
       // When one refuses, only refusals are decided for good: they may count, or bring a state back to the present.
       if (granted || !decisions[i]!.allowed || charge.policy.countRefused) {
         decisions[i] = this.#decide(charge, now, true);

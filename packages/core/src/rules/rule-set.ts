@@ -182,11 +182,12 @@ function namesOf<R>(rules: readonly Rule<R>[], reader: Reader<R>): readonly stri
     matches.set(words, (matches.get(words) ?? new Set()).add(match));
   }
   const used = new Map<string, number>();
-  return rules.map(({ match, group, name: given }, i) => {
+  const groups = groupNamesOf(rules);
+  return rules.map(({ match, group, name: own }, i) => {
     const words = wordsOf(match);
     const isClear = words !== '' && words.length <= longestName && matches.get(words)!.size === 1;
     const derived = isClear ? words : `${words.slice(0, longestName)}-${reader.digest(match).slice(0, 6)}`;
-    const name = given ?? group ?? derived;
+    const name = (group === undefined ? own : groups.get(group)) ?? derived;
     const other = used.get(name);
     used.set(name, i);
     if (other === undefined || (group !== undefined && rules[other]!.group === group)) return name;
@@ -195,6 +196,25 @@ function namesOf<R>(rules: readonly Rule<R>[], reader: Reader<R>): readonly stri
       `rules[${i}]: it and rules[${other}] are both called ${show(name)}. Give one of them a 'name' of its own, or both the same 'group' to count together.`,
     );
   });
+}
+
+/** What the rules of each group are called: as one of them says, or as the group. */
+function groupNamesOf<R>(rules: readonly Rule<R>[]): ReadonlyMap<string, string> {
+  const given = new Map<string, { name: string; from: number }>();
+  for (const [i, { group, name }] of rules.entries()) {
+    if (group === undefined || name === undefined) continue;
+    const known = given.get(group);
+    if (known === undefined) given.set(group, { name, from: i });
+    else if (known.name !== name) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `rules[${i}]: the group '${group}' is called ${show(known.name)} by rules[${known.from}], and ${show(name)} here, ` +
+          "but its rules count together. Give it one 'name' only, or none.",
+      );
+    }
+  }
+  const named = rules.flatMap(({ group }) => (group === undefined ? [] : [group]));
+  return new Map(named.map((group) => [group, given.get(group)?.name ?? group]));
 }
 
 function wordsOf(match: string): string {

@@ -79,8 +79,8 @@ export function explainCases<R>(define: Define<R>): void {
   define('explains a refusal: by which policies, and when the request would pass', async ({ start }) => {
     const clock = new ManualClock();
     const limits = [
-      { name: 'burst', limit: 1, window: '1s', algorithm: 'fixed-window' },
       { name: 'daily', limit: 1, window: '1d', algorithm: 'fixed-window' },
+      { name: 'burst', limit: 1, window: '1s', algorithm: 'fixed-window' },
       { name: 'loose', limit: 9, window: '1d', algorithm: 'fixed-window' },
     ] as const;
     const { app, explained } = await explaining<R>(start, { limits, clock });
@@ -88,8 +88,8 @@ export function explainCases<R>(define: Define<R>): void {
     const { outcome, passesAt, policies, summary } = await explained(app.get());
     assert.equal(outcome, 'refused');
     assert.deepEqual(policies.map(briefly), [
-      'enforce limit burst of ip:127.0.0.1 for 1: refuses, 0 left',
       'enforce limit daily of ip:127.0.0.1 for 1: refuses, 0 left',
+      'enforce limit burst of ip:127.0.0.1 for 1: refuses, 0 left',
       'enforce limit loose of ip:127.0.0.1 for 1: passes, 8 left',
     ]);
     clock.advance(passesAt!.getTime() - clock.now() / 1_000 - 1);
@@ -99,7 +99,7 @@ export function explainCases<R>(define: Define<R>): void {
     const when = passesAt!.toISOString();
     assert.equal(
       summary,
-      `ip:127.0.0.1 (known by its address) is refused by 'burst' and 'daily': no rule applies; it would pass at ${when}.`,
+      `ip:127.0.0.1 (known by its address) is refused by 'daily' and 'burst': no rule applies; it would pass at ${when}.`,
     );
   });
 

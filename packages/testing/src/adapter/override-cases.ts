@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
-import { Overrides, type Rule } from '@sluice/core';
+import { MemoryStore, Overrides, type Rule } from '@sluice/core';
 import { ManualClock } from '../manual-clock.js';
 import { type Define, fields, policiesOf, remaining } from './scene.js';
 
@@ -93,7 +93,7 @@ export function overrideCases<R>(define: Define<R>): void {
 
   define('gives the keys of several limiters the limits of one list, each counted by itself', async ({ start }) => {
     const overrides = new Overrides({ 'user:vip': '2/1h' });
-    const limiter = { limit: 9, window: '1h', overrides } as const;
+    const limiter = { limit: 9, window: '1h', overrides, store: new MemoryStore() } as const;
     const app = await start({
       limiters: [
         { ...limiter, name: 'one' },

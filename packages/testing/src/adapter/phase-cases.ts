@@ -78,6 +78,15 @@ export function phaseCases<R>(define: Define<R>): void {
     assert.deepEqual(left, [4, 3, 3, 3]);
   });
 
+  define('counts the first phase as part of the second where it stands nowhere by itself', async ({ start }) => {
+    const app = await start({ login: { limit: 9, window: '1h', beforeAuth: '2/1h' } });
+    for (const left of [1, 0]) assert.deepEqual(fields(await app.login()).slice(0, 2), [2, left]);
+    const refused = await app.login();
+    assert.equal(refused.status, 429);
+    assert.match(refused.body['violated-policies'][0], /before-auth$/);
+    assert.equal(refused.body['violated-policies'].length, 1);
+  });
+
   define('takes several policies by address before authentication', async ({ start }) => {
     const { asked, authenticate } = watched();
     const clock = new ManualClock();
@@ -112,6 +121,22 @@ export function phaseCases<R>(define: Define<R>): void {
     assert.deepEqual(fields(await app.login()).slice(0, 2), [2, 1]);
     assert.equal((await app.login()).status, 200);
     assert.equal((await app.login()).status, 429);
+  });
+
+  define('runs a first phase in the shadow once per request, and refuses by neither', async ({ start }) => {
+    const told: string[] = [];
+    const onDecision = ({ mode, decision }: RequestEvent<R>) => void told.push(`${mode} ${decision.policy}`);
+    const app = await start({ limiters: [{ limit: 0, beforeAuth: '0/1h', mode: 'shadow', onDecision }] });
+    assert.deepEqual(await app.statuses(2), [200, 200]);
+    const once = ['shadow before-auth', 'shadow default'];
+    assert.deepEqual(told, [...once, ...once]);
+  });
+
+  define('asks skip once for each phase', async ({ start }) => {
+    let asked = 0;
+    const app = await start({ limiters: [{ limit: 0, beforeAuth: '0/1h', skip: () => ++asked > 0 }] });
+    assert.deepEqual(await app.statuses(2), [200, 200]);
+    assert.equal(asked, 4);
   });
 
   define('goes by the lists before authentication', async ({ start }) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { RequestEvent, Rule } from '@sluice/core';
+import type { RateLimitOptions, RequestEvent, Rule } from '@sluice/core';
 import { type Define, fields, policiesOf, remaining } from './scene.js';
 
 /** What a rule counts: whom, how much, and together with what. */
@@ -83,12 +83,15 @@ export function ruleLimitCases<R>(define: Define<R>): void {
       (by): Rule<R> => ({ match: `/by-${by}`, limit: 1, window: '1h', by }),
     );
     const onDecision = ({ key }: RequestEvent<R>) => void keys.push(key);
-    const app = await start({ limiters: [{ rules, onDecision }], authenticate });
-    for (const path of ['/by-user', '/by-api-key']) {
-      // The other kind of identity is no way to a second budget.
-      const other = path === '/by-user' ? 'x-unknown' : 'x-user';
-      assert.equal((await app.get({ [other]: 'a' }, path)).status, 404);
-      assert.equal((await app.get({ [other]: 'b' }, path)).status, 429);
+    const limiters: RateLimitOptions<R>[] = [{}, { key: 'ip' }, { key: async () => 'all' }];
+    for (const limiter of limiters) {
+      const app = await start({ limiters: [{ ...limiter, rules, onDecision }], authenticate });
+      for (const path of ['/by-user', '/by-api-key']) {
+        // The other kind of identity is no way to a second budget.
+        const other = path === '/by-user' ? 'x-unknown' : 'x-user';
+        assert.equal((await app.get({ [other]: 'a' }, path)).status, 404);
+        assert.equal((await app.get({ [other]: 'b' }, path)).status, 429);
+      }
     }
     assert.deepEqual(new Set(keys), new Set(['ip:127.0.0.1']));
   });

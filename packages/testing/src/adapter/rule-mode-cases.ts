@@ -98,6 +98,8 @@ export function ruleModeCases<R>(define: Define<R>): void {
 
   define('has rules take over the mode of the limiter', async ({ start }) => {
     const rules: Rule<R>[] = [{ match: 'POST /login', limit: 0, window: '1h' }];
+    const enforced = await start({ limiters: [{ limit: 9, rules }] });
+    assert.equal((await enforced.login()).status, 429);
     for (const mode of ['shadow', 'off'] as const) {
       const app = await start({ limiters: [{ limit: 0, mode, rules }] });
       const free = await app.login();

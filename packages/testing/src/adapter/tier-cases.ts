@@ -60,10 +60,12 @@ export function tierCases<R>(define: Define<R>): void {
     });
   }
 
-  define('neither limits nor tells anything of a tier that is not limited', async ({ start }) => {
-    const app = await start({ limiters: [{ tiers, tier: () => 'partner', defaultTier: 'free' }] });
-    const free = await app.get();
+  define('neither limits nor tells anything of a tier that is not limited', async ({ start, header }) => {
+    const tier = (request: R) => header(request, 'x-tier');
+    const app = await start({ limiters: [{ tiers, tier, defaultTier: 'free' }] });
+    const free = await app.get({ 'x-tier': 'partner' });
     assert.deepEqual([free.status, ...fields(free)], [200, undefined, undefined, undefined]);
+    assert.deepEqual(fields(await app.get({ 'x-tier': 'free' })).slice(0, 2), [1, 0]);
   });
 
   define('calls the policies of a tier by its name, and tells the decision of it', async ({ start, header }) => {
@@ -101,13 +103,19 @@ export function tierCases<R>(define: Define<R>): void {
     assert.equal(fields(await app.get({ 'x-tier': 'free' }))[0], 1);
   });
 
-  define('falls back, in a rule of tiers alone, to that of the default tier', async ({ start, header }) => {
-    const rules: Rule<R>[] = [{ match: '/search', tiers: { free: '2/1h', pro: '4/1h' } }];
-    const tier = (request: R) => header(request, 'x-tier');
-    const app = await start({ limiters: [{ tiers, tier, defaultTier: 'free', rules }] });
-    const limit = async (tier: string) => fields(await app.get({ 'x-tier': tier }, '/search'))[0];
-    assert.deepEqual([await limit('free'), await limit('pro'), await limit('partner')], [2, 4, 2]);
-  });
+  define(
+    'falls back, in a rule of tiers alone, to that of the default tier for unknown ones',
+    async ({ start, header }) => {
+      const rules: Rule<R>[] = [{ match: '/search', tiers: { free: '2/1h', pro: '4/1h', partner: '6/1h' } }];
+      const tier = (request: R) => header(request, 'x-tier');
+      const app = await start({ limiters: [{ tiers, tier, defaultTier: 'free', rules }] });
+      const limit = async (tier: string) => fields(await app.get({ 'x-tier': tier }, '/search'))[0];
+      assert.deepEqual(
+        [await limit('free'), await limit('pro'), await limit('partner'), await limit('x')],
+        [2, 4, 6, 2],
+      );
+    },
+  );
 
   define('has rules with tiers under an app that has none', async ({ start, header }) => {
     const rules: Rule<R>[] = [{ match: '/search', tiers: { guest: '1/1h', member: '2/1h' } }];
@@ -132,7 +140,7 @@ export function tierCases<R>(define: Define<R>): void {
   });
 
   define('charges the cost of a rule to the tier that it grants', async ({ start, header }) => {
-    const rules: Rule<R>[] = [{ match: '/export', tiers: { free: '10/1h', pro: '100/1h' }, cost: 10 }];
+    const rules: Rule<R>[] = [{ match: '/export', tiers: { free: '10/1h', pro: '100/1h', partner: false }, cost: 10 }];
     const tier = (request: R) => header(request, 'x-tier');
     const app = await start({ limiters: [{ tiers, tier, defaultTier: 'free', rules }] });
     assert.equal(remaining(await app.get({ 'x-tier': 'pro' }, '/export')), 90);
