@@ -111,7 +111,7 @@ describe('the README', () => {
 
   it.each([
     ['README.md', '## Options', 'http/options.ts', 'RateLimitOptions'],
-    ['docs/rules.md', '| field of a rule', 'http/limiting.ts', 'Rule'],
+    ['docs/rules.md', '| field of a rule', 'engine/limiting.ts', 'Rule'],
     ['docs/rules.md', '| field of `penalty`', 'penalty.ts', 'PenaltyOptions'],
     ['docs/identity.md', '| field of `identity`', 'identity/options.ts', 'IdentityOptions'],
     ['docs/responses.md', '| field of `response`', 'http/response.ts', 'ResponseOptions'],
@@ -187,7 +187,7 @@ async function respond(options: ExpressRateLimitOptions, times: number) {
 /** The optional and the required fields of an interface of core, with those of what it extends in the same folder. */
 function fieldsOf(file: string, type: string): string[] {
   const folder = join(root, 'packages/core/src');
-  const source = [file, 'http/limiting.ts'].map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
+  const source = [file, 'engine/limiting.ts'].map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
   const [, head = '', body = ''] =
     new RegExp(`export interface ${type}\\b([^{]*)\\{([\\s\\S]*?)\\n\\}`).exec(source) ?? [];
   const base = /extends (\w+)/.exec(head)?.[1];

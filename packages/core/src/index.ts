@@ -3,6 +3,8 @@ export type { Charge, Refund } from './charge.js';
 export { type Clock, systemClock } from './clock.js';
 export type { Decision, DecisionEvent, DecisionSource } from './decision.js';
 export type { Duration, DurationUnit } from './duration.js';
+export type { ExplainedPolicy, Explanation } from './engine/explanation.js';
+export type { Concurrency, KeySource, LimitInput, LimitPolicy, Mode, Rule, Tiers } from './engine/limiting.js';
 export { SluiceError, type SluiceErrorCode } from './errors.js';
 export {
   type ExpressRateLimitInfo,
@@ -10,12 +12,9 @@ export {
   type ExpressStoreOptions,
   fromExpressRateLimitStore,
 } from './express-store.js';
-export { ipKey } from './http/address.js';
 export { type Controls, controlsOf } from './http/controls.js';
-export type { ExplainedPolicy, Explanation } from './http/explanation.js';
 export type { HeaderFields, HeaderOptions, HeaderStyle, HeaderStyles } from './http/headers.js';
 export type { RequestDecision } from './http/ledger.js';
-export type { Concurrency, KeySource, LimitInput, LimitPolicy, Mode, Rule, Tiers } from './http/limiting.js';
 export type {
   Lists,
   Logger,
@@ -31,6 +30,7 @@ export type { LimitedResponse } from './http/refusal.js';
 export type { HeaderNames, Message, ResponseOptions } from './http/response.js';
 export type { Verdict } from './http/verdict.js';
 export { AccessList, type ListEntry } from './identity/access-list.js';
+export { ipKey } from './identity/address.js';
 export type { IdentityOptions } from './identity/options.js';
 export { Overrides } from './identity/overrides.js';
 export type { TrustedProxies } from './identity/trusted-proxies.js';

@@ -1,5 +1,5 @@
 import type { Decision } from '../decision.js';
-import type { Explanation } from './explanation.js';
+import type { Explanation } from '../engine/explanation.js';
 import type { Pipeline } from './pipeline.js';
 
 /** Controls are what an operator can do with a limiter while it runs. */

@@ -1,4 +1,5 @@
 import type { Decision } from '../decision.js';
+import type { QuotaUnit } from '../engine/line.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import { checkHeaderNamesOf, type HeaderNames, renamed } from './headers/names.js';
@@ -19,9 +20,6 @@ export type HeaderStyles = HeaderStyle | readonly HeaderStyle[] | false;
 export type HeaderOptions = HeaderStyles | { readonly passed: HeaderStyles; readonly limited: HeaderStyles };
 
 export type HeaderFields = Record<string, string>;
-
-/** What a quota counts, in the words of the drafts. */
-export type QuotaUnit = 'requests' | 'content-bytes' | 'concurrent-requests';
 
 /** A QuotaLine is what the client is told of one policy on a request. */
 export interface QuotaLine {

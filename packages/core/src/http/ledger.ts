@@ -1,7 +1,7 @@
 import { combine, type Decision, type DecisionSource, governs } from '../decision.js';
+import type { Demand } from '../engine/line.js';
 import type { Hold, Occasion } from '../reservation.js';
 import type { QuotaLine } from './headers.js';
-import type { Demand } from './line.js';
 import type { Reader } from './reader.js';
 
 /** The decision on a request, of all its limiters so far: the tightest of them. */

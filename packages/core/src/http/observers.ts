@@ -1,10 +1,10 @@
 import type { Decision } from '../decision.js';
+import type { Judgement } from '../engine/judgement.js';
+import type { Demand } from '../engine/line.js';
+import type { Plan } from '../engine/plan.js';
 import { SluiceError, show } from '../errors.js';
 import { isPromise } from '../maybe-promise.js';
-import type { Judgement } from './judgement.js';
-import type { Demand } from './line.js';
 import type { RateLimitOptions } from './options.js';
-import type { Plan } from './plan.js';
 import type { Reader } from './reader.js';
 
 /** Observers are told what a limiter decides, and what goes wrong with it. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { DecisionEvent } from '../decision.js';
 import { type Duration, parseDuration } from '../duration.js';
+import { type KeySource, type Limiting, limitingNames, type Rule } from '../engine/limiting.js';
 import { SluiceError, show } from '../errors.js';
 import type { AccessList } from '../identity/access-list.js';
 import type { IdentityOptions } from '../identity/options.js';
@@ -12,7 +13,6 @@ import type { Store } from '../store.js';
 import type { StoreErrorMode } from '../store-errors.js';
 import type { HeaderOptions } from './headers.js';
 import type { RequestDecision } from './ledger.js';
-import { type KeySource, type Limiting, limitingNames, type Rule } from './limiting.js';
 import type { LimitedResponse } from './refusal.js';
 import type { ResponseOptions } from './response.js';
 

@@ -1,25 +1,24 @@
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
+import { Engine } from '../engine/engine.js';
+import { type Explanation, explain } from '../engine/explanation.js';
+import { blocked, isSlot, isSpent, type Judgement } from '../engine/judgement.js';
+import type { Demand } from '../engine/line.js';
+import { Plan } from '../engine/plan.js';
+import { castShadows, type ShadowConclusion } from '../engine/shadows.js';
 import { SluiceError } from '../errors.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { PolicyText } from '../policy.js';
 import { Hold } from '../reservation.js';
+import { optionsBeforeAuth } from './before-auth.js';
 import { isClosed } from './closing.js';
-import { Engine } from './engine.js';
 import type { Exchange } from './exchange.js';
-import { type Explanation, explain } from './explanation.js';
-import { blocked, isSlot, isSpent, type Judgement } from './judgement.js';
 import { Ledger, type RequestDecision } from './ledger.js';
-import type { LimitInput } from './limiting.js';
-import { checkLimits } from './limits.js';
-import type { Demand } from './line.js';
 import { keyOf, Observers, rethrow } from './observers.js';
 import { checkOptions, maxDelayOf, type RateLimitOptions } from './options.js';
-import { Plan } from './plan.js';
 import type { HeaderSource, Reader, ResponseLike } from './reader.js';
 import { Responder } from './responder.js';
 import { Settling } from './settling.js';
-import { castShadows, type ShadowConclusion } from './shadows.js';
 import { hold, impatient } from './shaping.js';
 import { Slots } from './slots.js';
 import type { Verdict } from './verdict.js';
@@ -67,7 +66,11 @@ export class Pipeline<R, S = unknown> {
     this.#slots = new Slots(this.#engine.store, this.#clock, lost);
     this.#responder = new Responder(reader, options);
     if (this.property !== 'rateLimit') Ledger.keepElsewhere();
-    this.#early = this.#earlyPhase();
+    const before = optionsBeforeAuth(options, this.#engine.store);
+    if (before !== undefined) {
+      this.#early = new Pipeline(reader, before, this);
+      this.#early.#seen = new WeakSet();
+    }
   }
 
   /** The name under which an adapter puts the decision on the request. */
@@ -303,51 +306,6 @@ export class Pipeline<R, S = unknown> {
     const conclude: ShadowConclusion = (demand, decision) => this.#observers.shadowDecided(plan, demand, decision);
     castShadows(this.#engine.store, shadows, conclude, (error) => this.#observers.failed('A shadow', error));
   }
-
-  /** The phase before authentication counts by address, and knows nobody but by it. */
-  #earlyPhase(): Pipeline<R, S> | undefined {
-    const { beforeAuth, name } = this.#options;
-    if (beforeAuth === undefined) return undefined;
-    const early = name === undefined ? 'before-auth' : `${name}-before-auth`;
-    const limits: readonly LimitInput[] = Array.isArray(beforeAuth) ? beforeAuth : [beforeAuth];
-    checkLimits(limits, 'beforeAuth', early);
-    const shared: RateLimitOptions<R, S> = {};
-    for (const option of ofBothPhases) {
-      if (this.#options[option] !== undefined) Object.assign(shared, { [option]: this.#options[option] });
-    }
-    const phase = new Pipeline<R, S>(
-      this.#reader,
-      {
-        ...shared,
-        name: early,
-        limits,
-        key: 'ip',
-        store: this.#engine.store,
-      },
-      this,
-    );
-    phase.#seen = new WeakSet();
-    return phase;
-  }
 }
 
 const none: readonly never[] = [];
-
-/** What the phase before authentication takes over: how requests are treated, not what they are granted. */
-const ofBothPhases = [
-  'identity',
-  'lists',
-  'headers',
-  'response',
-  'onLimited',
-  'onBanned',
-  'onDecision',
-  'logger',
-  'clock',
-  'skip',
-  'penalty',
-  'mode',
-  'enforcePercent',
-  'shape',
-  'maxDelay',
-] as const;

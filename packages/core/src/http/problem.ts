@@ -1,13 +1,9 @@
 import type { Decision } from '../decision.js';
 import { formatDuration } from '../duration.js';
+import type { RefusalKind } from '../engine/judgement.js';
+import type { QuotaUnit } from '../engine/line.js';
 import { LineTexts } from './headers/line-texts.js';
-import { type QuotaLine, type QuotaUnit, retryAfterSeconds } from './headers.js';
-
-/**
- * Why a request may not pass: its `quota` is used up; its key is `banned` for a while after too many refusals; nothing
- * could be counted, and so it is `unavailable`; or the client is on the list of those that are `blocked`.
- */
-export type RefusalKind = 'quota' | 'banned' | 'unavailable' | 'blocked';
+import { type QuotaLine, retryAfterSeconds } from './headers.js';
 
 export type Format = 'json' | 'html' | 'text';
 

@@ -1,13 +1,12 @@
 import Negotiator from 'negotiator';
 import type { Decision } from '../decision.js';
+import type { RefusalKind } from '../engine/judgement.js';
 import { SluiceError, show } from '../errors.js';
+import { Memo } from '../memo.js';
 import { checkNames } from '../options.js';
 import type { HeaderFields, QuotaLine } from './headers.js';
-import { Memo } from './memo.js';
-import { type Format, ProblemWriter, type RefusalKind } from './problem.js';
+import { type Format, ProblemWriter } from './problem.js';
 import type { CompiledResponse } from './response.js';
-
-export type { RefusalKind } from './problem.js';
 
 /** What `onLimited` may answer with instead of the default body; what it leaves out stays as it is. */
 export interface LimitedResponse {

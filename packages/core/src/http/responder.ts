@@ -1,13 +1,14 @@
 import type { Decision } from '../decision.js';
+import type { RefusalKind } from '../engine/judgement.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
+import { Memo } from '../memo.js';
 import type { Exchange } from './exchange.js';
 import { exposeHeaders, type HeaderFields, HeaderWriter, retryAfterSeconds } from './headers.js';
 import { Ledger } from './ledger.js';
-import { Memo } from './memo.js';
 import type { RateLimitOptions, RefusalAnswer, RefusalHandler } from './options.js';
 import { RateLimitError } from './rate-limit-error.js';
 import type { Reader } from './reader.js';
-import { customised, type LimitedResponse, type Refusal, type RefusalKind, RefusalWriter } from './refusal.js';
+import { customised, type LimitedResponse, type Refusal, RefusalWriter } from './refusal.js';
 import { type CompiledResponse, compileResponse } from './response.js';
 import type { Verdict } from './verdict.js';
 

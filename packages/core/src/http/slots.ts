@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.js';
+import type { Demand } from '../engine/line.js';
 import { isPromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
 import { takeBack } from '../store-errors.js';
 import { whenClosed } from './closing.js';
-import type { Demand } from './line.js';
 import type { ResponseLike } from './reader.js';
 
 /** Milliseconds after which a store that failed to take a place back is asked again. */

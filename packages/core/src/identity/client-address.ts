@@ -1,5 +1,5 @@
-import { isNearby } from '../http/address.js';
 import type { Reader } from '../http/reader.js';
+import { isNearby } from './address.js';
 import { type Client, ProxyChain, type TrustedProxies } from './trusted-proxies.js';
 
 /**

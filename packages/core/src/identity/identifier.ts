@@ -1,8 +1,8 @@
 import { SluiceError, show } from '../errors.js';
-import { type Neighbourhood, neighbourhood } from '../http/address.js';
-import { Memo } from '../http/memo.js';
 import type { Reader } from '../http/reader.js';
 import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
+import { Memo } from '../memo.js';
+import { type Neighbourhood, neighbourhood } from './address.js';
 import { ClientAddress } from './client-address.js';
 import { KeyNames } from './key-names.js';
 import { checkIdentity, type IdentityOptions } from './options.js';

@@ -1,7 +1,7 @@
 import type ipaddr from 'ipaddr.js';
 import { checkKey } from '../charge.js';
-import { neighbourhood, parse } from '../http/address.js';
-import { Memo } from '../http/memo.js';
+import { Memo } from '../memo.js';
+import { neighbourhood, parse } from './address.js';
 
 /** The text of no address is longer, with its zone. */
 const longestAddress = 100;

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import { SluiceError, show } from '../errors.js';
-import { parse } from '../http/address.js';
-import { Memo } from '../http/memo.js';
+import { Memo } from '../memo.js';
+import { parse } from './address.js';
 
 /** A Network is the addresses of one family that share their first bits. IPv4-mapped IPv6 is IPv4. */
 export interface Network {

@@ -1,7 +1,7 @@
 import { SluiceError, show } from '../errors.js';
-import { parse } from '../http/address.js';
-import { Memo } from '../http/memo.js';
+import { Memo } from '../memo.js';
 import { checkNames } from '../options.js';
+import { parse } from './address.js';
 import { ForwardedForReader, ForwardedReader, type HopReader } from './forwarded.js';
 import { NetworkSet, parseNetwork } from './network.js';
 

@@ -1,6 +1,6 @@
 import { addRoute, createRouter, findRoute } from 'rou3';
 import { SluiceError, show } from '../errors.js';
-import { Memo } from '../http/memo.js';
+import { Memo } from '../memo.js';
 import { orderOf, parsePattern, parseRoute } from './pattern.js';
 import { allReadings, cleanReading } from './readings.js';
 

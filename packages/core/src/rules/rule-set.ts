@@ -1,9 +1,9 @@
+import { isEnforced } from '../engine/enforcement.js';
+import { type Limiting, limitingNames, type Rule } from '../engine/limiting.js';
+import type { Plan } from '../engine/plan.js';
+import { checkKeySource } from '../engine/planner.js';
+import { Quota, type QuotaContext } from '../engine/quota.js';
 import { SluiceError, show } from '../errors.js';
-import { isEnforced } from '../http/enforcement.js';
-import { type Limiting, limitingNames, type Rule } from '../http/limiting.js';
-import type { Plan } from '../http/plan.js';
-import { checkKeySource } from '../http/planner.js';
-import { Quota, type QuotaContext } from '../http/quota.js';
 import type { Reader } from '../http/reader.js';
 import { lotOf } from '../identity/identifier.js';
 import { checkNames, checkType } from '../options.js';

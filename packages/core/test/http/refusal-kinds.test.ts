@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { combine } from '../../src/decision.ts';
+import type { RefusalKind } from '../../src/engine/judgement.ts';
 import type { HeaderFields, QuotaLine } from '../../src/http/headers.ts';
-import { customised, type RefusalKind, RefusalWriter } from '../../src/http/refusal.ts';
+import { customised, RefusalWriter } from '../../src/http/refusal.ts';
 import { compileResponse, type ResponseOptions } from '../../src/http/response.ts';
 import { decision, line } from './headers-lines.ts';
 

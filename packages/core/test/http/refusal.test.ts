@@ -1,7 +1,7 @@
 import { ManualClock } from '@sluice/testing';
 import { expect, test } from 'vitest';
-import { Memo } from '../../src/http/memo.ts';
 import type { Verdict } from '../../src/index.ts';
+import { Memo } from '../../src/memo.ts';
 import { passing, type Refused } from './exchange.ts';
 
 const nobody = { ip: '192.0.2.1' };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ipKey } from '../../src/http/address.ts';
+import { ipKey } from '../../src/identity/address.ts';
 import { KeyNames } from '../../src/identity/key-names.ts';
 import { reader } from '../http/exchange.ts';
 import { keyOfSecret } from './canonicaliser.ts';

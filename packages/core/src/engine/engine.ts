@@ -2,6 +2,8 @@ import { claim, describe, isSame } from '../claims.js';
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
+import type { RateLimitOptions } from '../http/options.js';
+import type { Reader } from '../http/reader.js';
 import { Identifier } from '../identity/identifier.js';
 import { Overrides } from '../identity/overrides.js';
 import { MemoryStore } from '../memory/memory-store.js';
@@ -15,11 +17,9 @@ import { percentOf } from './enforcement.js';
 import { Judge } from './judgement.js';
 import { limitingNames } from './limiting.js';
 import { type Line, lineOf } from './line.js';
-import type { RateLimitOptions } from './options.js';
 import { OverriddenLimits } from './overridden.js';
 import { checkKeySource, Planner } from './planner.js';
 import { Quota } from './quota.js';
-import type { Reader } from './reader.js';
 import { Screen } from './screen.js';
 
 /** An Engine is what the options of a limiter come to, but for HTTP: who is limited, by which policies, in which store. */

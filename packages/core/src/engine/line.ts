@@ -1,6 +1,8 @@
 import type { Charge } from '../charge.js';
 import { type CompiledPolicy, compilePolicies, largestLimit, type Policy } from '../policy.js';
-import type { QuotaUnit } from './headers.js';
+
+/** What a quota counts, in the words of the drafts. */
+export type QuotaUnit = 'requests' | 'content-bytes' | 'concurrent-requests';
 
 /**
  * What a line is for: a limit of the client's own, the ceiling of its neighbourhood, a place among the requests at work,

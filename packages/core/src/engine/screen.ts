@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.js';
 import { SluiceError, show } from '../errors.js';
+import type { Lists } from '../http/options.js';
 import { AccessList, type ListEntry } from '../identity/access-list.js';
 import type { Identifier, Identity } from '../identity/identifier.js';
-import type { Lists } from './options.js';
 import type { Plan } from './plan.js';
 
 /** A Screen looks a client up in the lists of those who are always refused, then of those who are never limited. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ipKey, neighbourhood } from '../../src/http/address.ts';
+import { ipKey, neighbourhood } from '../../src/identity/address.ts';
 
 test.each([
   ['203.0.113.7', '203.0.113.7'],

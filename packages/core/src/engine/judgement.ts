@@ -4,7 +4,12 @@ import type { Store } from '../store.js';
 import { type Answered, recordBreaches } from './breaches.js';
 import type { Demand, Line } from './line.js';
 import type { Plan } from './plan.js';
-import type { RefusalKind } from './refusal.js';
+
+/**
+ * Why a request may not pass: its `quota` is used up; its key is `banned` for a while after too many refusals; nothing
+ * could be counted, and so it is `unavailable`; or the client is on the list of those that are `blocked`.
+ */
+export type RefusalKind = 'quota' | 'banned' | 'unavailable' | 'blocked';
 
 /** A Judgement is what a store has to say to a plan. */
 export interface Judgement {

@@ -1,7 +1,7 @@
 import type { Decision } from '../decision.js';
+import { isWider } from '../identity/address.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
-import { isWider } from './address.js';
 import type { Demand, Line } from './line.js';
 
 /** A demand and the answer to it. */
