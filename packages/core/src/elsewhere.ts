@@ -28,7 +28,7 @@ const places: Readonly<Record<string, string | readonly string[]>> = {
   runActionAnyway: "mode: 'shadow'",
 
   // Who is limited.
-  keyGenerator: 'key',
+  keyGenerator: ['key', 'by'],
   id: 'key',
   ipv6Subnet: 'identity.ipv6Prefix',
   trustProxy: 'identity.trustedProxies',

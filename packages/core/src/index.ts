@@ -4,7 +4,18 @@ export { type Clock, systemClock } from './clock.js';
 export type { Decision, DecisionEvent, DecisionSource } from './decision.js';
 export type { Duration, DurationUnit } from './duration.js';
 export type { ExplainedPolicy, Explanation } from './engine/explanation.js';
-export type { Concurrency, KeySource, LimitInput, LimitPolicy, Mode, Rule, Tiers } from './engine/limiting.js';
+export type {
+  Concurrency,
+  Enforcement,
+  KeySource,
+  LimitInput,
+  Limiting,
+  LimitPolicy,
+  Mode,
+  Rule,
+  Tiers,
+} from './engine/limiting.js';
+export type { LineKind } from './engine/line.js';
 export { SluiceError, type SluiceErrorCode } from './errors.js';
 export {
   type ExpressRateLimitInfo,
@@ -19,6 +30,7 @@ export type {
   Lists,
   Logger,
   RateLimitOptions,
+  RefusalAnswer,
   RefusalHandler,
   RequestEvent,
   ResponseTest,
@@ -31,9 +43,10 @@ export type { HeaderNames, Message, ResponseOptions } from './http/response.js';
 export type { Verdict } from './http/verdict.js';
 export { AccessList, type ListEntry } from './identity/access-list.js';
 export { ipKey } from './identity/address.js';
+export type { IdentitySource } from './identity/identifier.js';
 export type { IdentityOptions } from './identity/options.js';
-export { Overrides } from './identity/overrides.js';
-export type { TrustedProxies } from './identity/trusted-proxies.js';
+export { type Override, Overrides } from './identity/overrides.js';
+export type { ProxyHeader, TrustedProxies } from './identity/trusted-proxies.js';
 export { createLimiter, type Limiter, type LimiterOptions, type SyncLimiter } from './limiter/limiter.js';
 export type { AbortSignalLike, AcquireOptions } from './limiter/waiting-room.js';
 export type { MaybePromise } from './maybe-promise.js';

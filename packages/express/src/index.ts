@@ -12,7 +12,16 @@ import {
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { reader } from './reader.js';
 
-export { AccessList, fromExpressRateLimitStore, ipKey, Overrides, RateLimitError, SluiceError } from '@sluice/core';
+export type { Decision, Explanation, LimitedResponse, RequestDecision, RequestEvent, Rule, Store } from '@sluice/core';
+export {
+  AccessList,
+  fromExpressRateLimitStore,
+  ipKey,
+  MemoryStore,
+  Overrides,
+  RateLimitError,
+  SluiceError,
+} from '@sluice/core';
 
 declare global {
   namespace Express {

@@ -16,7 +16,16 @@ import { type HookName, type LimitHook, limitWith } from './hook.js';
 import { createReader } from './reader.js';
 import { RouteLimits, type RouteRateLimitOptions } from './route-limits.js';
 
-export { AccessList, fromExpressRateLimitStore, ipKey, Overrides, RateLimitError, SluiceError } from '@sluice/core';
+export type { Decision, Explanation, LimitedResponse, RequestDecision, RequestEvent, Rule, Store } from '@sluice/core';
+export {
+  AccessList,
+  fromExpressRateLimitStore,
+  ipKey,
+  MemoryStore,
+  Overrides,
+  RateLimitError,
+  SluiceError,
+} from '@sluice/core';
 export type { HookName, LimitHook } from './hook.js';
 export type { RouteRateLimitOptions } from './route-limits.js';
 

@@ -61,8 +61,8 @@ export class RouteLimits {
   }
 
   /**
-   * A pipeline for a hook or, as a check, for a handler, which has the controls of it; named by the order in which they are made if it has no name. Without options it
-   * is that of the plugin.
+   * A pipeline for a hook, or for a check inside a handler, which has controls of its own. It is named by the order in
+   * which they are made, if it has no name. Without options it is that of the plugin.
    */
   create(own: RouteRateLimitOptions | PolicyText | undefined, use: 'hook' | 'check'): FastifyPipeline {
     if (own === undefined) return this.#plugin;
@@ -126,6 +126,9 @@ const numbers = ['limit', 'window'] as const;
 const describing = [...numbers, 'algorithm', 'burst', 'anchor', 'countRefused', 'limits', 'tiers'] as const;
 
 function withLimits(own: RouteRateLimitOptions | PolicyText): RouteRateLimitOptions {
+  if (typeof own === 'object' && own !== null && 'groupId' in own) {
+    throw new SluiceError('UNKNOWN_OPTION', 'config.rateLimit has no option "groupId". Here it is called "group".');
+  }
   if (typeof own === 'string') return { limits: [own] };
   if (typeof own === 'object' && own !== null && !Array.isArray(own)) return own;
   throw new SluiceError(

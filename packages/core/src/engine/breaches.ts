@@ -1,5 +1,4 @@
 import type { Decision } from '../decision.js';
-import { isWider } from '../identity/address.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
 import type { Demand, Line } from './line.js';
@@ -20,6 +19,7 @@ export function recordBreaches(
   demands: readonly Demand[],
   answers: readonly Decision[],
   ban: Line | undefined,
+  wider: string | undefined,
   report: (error: unknown) => void,
 ): MaybePromise<readonly Answered[]> {
   // Whoever is banned has breached nothing by being refused.
@@ -29,7 +29,7 @@ export function recordBreaches(
   for (const [i, { line, key }] of demands.entries()) {
     if (answers[i]!.allowed) continue;
     const restarted = line.kind === 'block' && line.policy.penalty?.restarts === true;
-    if (!restarted && (!isBreach(line, key) || isBlocked(line.block, key, demands, answers))) continue;
+    if (!restarted && (!isBreach(line, key, wider) || isBlocked(line.block, key, demands, answers))) continue;
     const block = restarted ? line : line.block;
     const breach = demandOf(block ?? ban, key);
     if (breach === undefined || seen.some((other) => other.line === breach.line && other.key === key)) continue;
@@ -84,8 +84,8 @@ function hasBegun({ demand: { policy }, answer }: Answered): boolean {
 }
 
 /** Whether a refusal is held against the key. Of a wider network it is not: too many others may be in it. */
-function isBreach({ kind }: Line, key: string): boolean {
-  return kind === 'limit' || (kind === 'ceiling' && !isWider(key));
+function isBreach({ kind }: Line, key: string, wider: string | undefined): boolean {
+  return kind === 'limit' || (kind === 'ceiling' && key !== wider);
 }
 
 /** Whether the key was blocked before the request. What it asks for meanwhile is no further breach. */

@@ -15,8 +15,8 @@ export class ChangingLimits<R> {
   readonly #compile: (policy: LimitPolicy) => Limits;
   readonly #known = new Map<unknown, Map<unknown, Limits>>();
   #count = 0;
-  /** Under what the state is kept, with the latest numbers. */
-  latest: readonly Line[];
+  readonly #ceilings: Map<string, Line>;
+  #latest: readonly Line[];
 
   constructor(options: Limiting<R>, compile: (policy: LimitPolicy) => Limits) {
     const { limit = 1_000, window = '1h' } = options;
@@ -30,7 +30,13 @@ export class ChangingLimits<R> {
       limit: typeof limit === 'function' ? 1 : (limit as number),
       window: typeof window === 'function' ? '1d' : window,
     });
-    this.latest = [...own, ...ceilings];
+    this.#latest = own;
+    this.#ceilings = new Map(ceilings.map((line) => [line.policy.id, line]));
+  }
+
+  /** Under what the state is kept, with the latest numbers; ceilings are of each pair of numbers. */
+  lines(): readonly Line[] {
+    return [...this.#latest, ...this.#ceilings.values()];
   }
 
   /** @throws SluiceError for numbers that make no policy. */
@@ -53,11 +59,13 @@ export class ChangingLimits<R> {
     const limits = this.#compile({ ...this.#policy, limit: limit as number, window: window as Duration });
     if (this.#count++ >= most) {
       this.#known.clear();
+      this.#ceilings.clear();
       this.#count = 1;
     }
     const windows = this.#known.get(limit) ?? new Map<unknown, Limits>();
     this.#known.set(limit, windows.set(window, limits));
-    this.latest = [...limits.own, ...limits.ceilings];
+    this.#latest = limits.own;
+    for (const line of limits.ceilings) this.#ceilings.set(line.policy.id, line);
     return limits;
   }
 }

@@ -140,7 +140,8 @@ export class Engine<R> {
   #stateOf(name: string | readonly string[]): { key: string; policies: readonly CompiledPolicy[] } {
     const key = this.#identifier.canonical(name);
     const overridden = this.#overrides?.find(key)?.own ?? [];
-    return { key, policies: [...this.policies(), ...overridden.map(({ policy }) => policy)] };
+    const ceilings = this.#overrides?.ceilings ?? [];
+    return { key, policies: [...this.policies(), ...overridden.map(({ policy }) => policy), ...ceilings] };
   }
 
   #checkOpen(): void {

@@ -44,10 +44,10 @@ export class Judge {
     this.#isPlain = isPlain;
   }
 
-  judge({ demands }: Plan<unknown>): MaybePromise<Judgement> {
+  judge({ demands, wider }: Plan<unknown>): MaybePromise<Judgement> {
     const answers = this.#store.consume(demands);
-    if (isPromise(answers)) return answers.then((later) => this.#weigh(demands, later));
-    return this.#weigh(demands, answers);
+    if (isPromise(answers)) return answers.then((later) => this.#weigh(demands, wider, later));
+    return this.#weigh(demands, wider, answers);
   }
 
   /** What the judgement would be, as far as it can be told without charging. */
@@ -65,7 +65,7 @@ export class Judge {
     return { demands, answers: told, decision: combineVisible(demands, told), refusal };
   }
 
-  #weigh(demands: readonly Demand[], answers: readonly Decision[]): MaybePromise<Judgement> {
+  #weigh(demands: readonly Demand[], wider: string | undefined, answers: readonly Decision[]): MaybePromise<Judgement> {
     let allowed = true;
     for (let i = 0; i < answers.length; i++) if (!answers[i]!.allowed) allowed = false;
     if (allowed) {
@@ -74,7 +74,7 @@ export class Judge {
     }
     const refusal = refusalOf(demands, answers);
     if (!this.#punishes || refusal === 'unavailable') return this.refuse(demands, answers, refusal);
-    const breaches = recordBreaches(this.#store, demands, answers, this.#ban, this.#report);
+    const breaches = recordBreaches(this.#store, demands, answers, this.#ban, wider, this.#report);
     const conclude = (recorded: readonly Answered[]): Judgement => {
       const banned = recorded.some(({ demand }) => demand.line.kind === 'ban');
       // What a breach has changed is told as it is now, and once.

@@ -24,6 +24,8 @@ export interface LimitsContext {
   readonly algorithm: Policy['algorithm'] | undefined;
   readonly block: Line | undefined;
   readonly ceiling: number | false;
+  /** Whether other keys have other numbers under the same names. */
+  readonly varies?: boolean;
 }
 
 /** Compiles a list of policies as the middleware takes them; those that are off are left out. */
@@ -46,7 +48,7 @@ export function compileLimits(inputs: readonly LimitInput[], where: string, cont
     if (percent === undefined) continue;
     own.push(lineOf(policy, 'limit', { unit: unit ?? 'requests', percent, rule, tier, block }));
   }
-  return { own, ceilings: ceiling === false ? [] : own.map((line) => ceilingOf(line, ceiling)) };
+  return { own, ceilings: ceiling === false ? [] : own.map((line) => ceilingOf(line, ceiling, context.varies)) };
 }
 
 /** @throws SluiceError for policies that cannot work, naming the place where they are written. */
@@ -55,14 +57,14 @@ export function checkLimits(inputs: readonly LimitInput[], where: string, name: 
   compileLimits(inputs, where, { ...none, name, ceiling: false });
 }
 
-/** Limits of policies that are compiled already. */
+/** Limits of policies that are compiled already: those of single keys. */
 export function limitsOf(
   policies: readonly CompiledPolicy[],
   context: Pick<LimitsContext, 'block' | 'ceiling'>,
 ): Limits {
   const { block, ceiling } = context;
   const own = policies.map((policy) => lineOf(policy, 'limit', { block }));
-  return { own, ceilings: ceiling === false ? [] : own.map((line) => ceilingOf(line, ceiling)) };
+  return { own, ceilings: ceiling === false ? [] : own.map((line) => ceilingOf(line, ceiling, true)) };
 }
 
 /** What core knows of a policy: without the part that is the middleware's. */

@@ -39,7 +39,7 @@ export function lineOf(policy: CompiledPolicy, kind: LineKind, more: Partial<Lin
  * The line of the neighbourhood that cheap identities must not escape: the numbers of a limit times `factor`. A queue of
  * the neighbourhood delays nobody, so that a leaky bucket's ceiling is a token bucket.
  */
-export function ceilingOf({ policy, unit, percent, rule, tier, block }: Line, factor: number): Line {
+export function ceilingOf({ policy, unit, percent, rule, tier, block }: Line, factor: number, varies = false): Line {
   const { id, name, algorithm, limit, capacity, anchor, countRefused, windowMs } = policy;
   const most = (units: number) => Math.min(units * factor, largestLimit);
   const bucket = algorithm === 'token-bucket' || algorithm === 'leaky-bucket';
@@ -52,7 +52,8 @@ export function ceilingOf({ policy, unit, percent, rule, tier, block }: Line, fa
   if (bucket && limit > 0) ceiling.burst = most(capacity);
   if (algorithm === 'fixed-window') ceiling.anchor = anchor;
   const compiled = compilePolicies([ceiling], 'identity.ceiling')[0]!;
-  // An id that no policy of a user's can have.
-  const own = { ...compiled, id: `${id}~ceiling`, name: `${name}-ceiling` };
+  // An id that no policy of a user's can have. Keys of other numbers behind the same address have ceilings of their own.
+  const numbers = varies ? `-${limit}-${windowMs}-${capacity}` : '';
+  const own = { ...compiled, id: `${id}~ceiling${numbers}`, name: `${name}-ceiling` };
   return lineOf(own, 'ceiling', { unit, percent, rule, tier, block });
 }

@@ -10,6 +10,9 @@ export class OverriddenLimits {
   readonly #context: { readonly block: Line | undefined; readonly ceiling: number | false };
   readonly #known = new WeakMap<readonly CompiledPolicy[], Limits>();
 
+  /** By id, and so one for each set of numbers. */
+  readonly #ceilings = new Map<string, CompiledPolicy>();
+
   constructor(
     overrides: Overrides,
     name: string | undefined,
@@ -18,6 +21,11 @@ export class OverriddenLimits {
     this.#overrides = overrides;
     this.#name = name;
     this.#context = context;
+  }
+
+  /** The ceilings of all overrides so far, under which a neighbourhood may have state. */
+  get ceilings(): Iterable<CompiledPolicy> {
+    return this.#ceilings.values();
   }
 
   find(key: string): Limits | undefined {
@@ -30,6 +38,7 @@ export class OverriddenLimits {
         this.#context,
       );
       this.#known.set(policies, limits);
+      for (const { policy } of limits.ceilings) this.#ceilings.set(policy.id, policy);
     }
     return limits;
   }

@@ -12,6 +12,8 @@ export class Plan<R> {
   /** The rule that applies, as it is written. */
   rule: string | undefined;
   tier: string | undefined;
+  /** The key of the wider network among those that the request is counted by. */
+  wider: string | undefined;
   /** Whether any limit of the request's is more than a shadow. */
   isLimited = false;
   /** Whether there is any limit of the request's, be it a shadow. */

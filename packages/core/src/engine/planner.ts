@@ -128,7 +128,8 @@ export class Planner<R> {
   ): void {
     if (identity === undefined) return;
     checkCost(cost);
-    const { key, ceilings } = identity;
+    const { key, ceilings, wider: site } = identity;
+    if (site !== undefined) plan.wider = site;
     const lot = lotOf(identity);
     const shadow = isShadow || (quota.rule === undefined && !isEnforced(quota.percent!, lot));
     const { own, ceilings: wider } = quota.rule === undefined ? (this.#parts.overrides?.find(key) ?? limits) : limits;

@@ -66,8 +66,9 @@ export class Quota<R> {
     this.slot = slotOf(options.concurrency, `${where}: 'concurrency'`, name, rule);
 
     const algorithm = options.algorithm ?? context.algorithm;
+    const varies = typeof options.limit === 'function' || typeof options.window === 'function';
     const compile = (inputs: readonly LimitInput[], place: string, tier?: string) =>
-      compileLimits(inputs, place, { name: context.name, rule, tier, algorithm, block: this.block, ceiling });
+      compileLimits(inputs, place, { name: context.name, rule, tier, algorithm, block: this.block, ceiling, varies });
     this.#byTier = options.tiers === undefined ? undefined : tiersOf(options.tiers, context, compile);
     this.usesTier = this.#byTier !== undefined;
     this.#own = this.#ownLimits(options, context, compile);
@@ -91,7 +92,7 @@ export class Quota<R> {
 
   /** Every line under which state is kept. */
   lines(): readonly Line[] {
-    const own = this.#own instanceof ChangingLimits ? this.#own.latest : [...this.#own.own, ...this.#own.ceilings];
+    const own = this.#own instanceof ChangingLimits ? this.#own.lines() : [...this.#own.own, ...this.#own.ceilings];
     const tiers = [...(this.#byTier?.values() ?? [])].flatMap(({ own, ceilings }) => [...own, ...ceilings]);
     // A rule may fall back on one of its tiers.
     const lines = new Set([...own, ...tiers]);

@@ -1,7 +1,7 @@
 import { combine, type Decision, type DecisionSource, governs } from '../decision.js';
 import type { Demand } from '../engine/line.js';
 import type { Hold, Occasion } from '../reservation.js';
-import type { QuotaLine } from './headers.js';
+import type { HeaderWriter, QuotaLine } from './headers.js';
 import type { Reader } from './reader.js';
 
 /** The decision on a request, of all its limiters so far: the tightest of them. */
@@ -30,6 +30,14 @@ export interface Page {
   readonly hold: Hold | undefined;
   /** The limiter. */
   readonly owner: object;
+  readonly voice: Voice | undefined;
+}
+
+/** A Voice is how a limiter tells clients of their limits. */
+export interface Voice {
+  readonly writer: HeaderWriter;
+  /** The partition key of a key, where it is told. */
+  readonly partitionOf: ((key: string) => string) | undefined;
 }
 
 /** The last instant that a Date can hold, in milliseconds. */
@@ -125,6 +133,16 @@ export class Ledger implements RequestDecision {
   static includes(ledger: Ledger | undefined, owner: object): boolean {
     for (let one = ledger; one !== undefined; one = one.#earlier) if (one.#page.owner === owner) return true;
     return false;
+  }
+
+  /** How all limiters up to this one tell of their limits, the first one's first; `undefined` where there is just one. */
+  static voices(ledger: Ledger): readonly Voice[] | undefined {
+    if (ledger.#earlier === undefined) return undefined;
+    const voices: Voice[] = [];
+    for (let one: Ledger | undefined = ledger; one !== undefined; one = one.#earlier) {
+      if (one.#page.voice !== undefined) voices.unshift(one.#page.voice);
+    }
+    return voices;
   }
 
   /** Gives back what all limiters up to this one have taken. */

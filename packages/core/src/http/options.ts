@@ -80,7 +80,7 @@ export interface RateLimitOptions<R, S = unknown> extends Limiting<R> {
   onLimited?: RefusalHandler<R, S>;
   /** Answers, in the same way, who is blocked or banned. */
   onBanned?: RefusalHandler<R, S>;
-  /** Observes every request that passes. */
+  /** Observes every request that this limiter lets pass; one behind it may still refuse it. */
   onAllowed?: (request: R, decision: RequestDecision) => void;
   /** Observes every decision, also of shadows, and should be quick. If it throws, the request fails and its units stay taken. */
   onDecision?: (event: RequestEvent<R>) => void;

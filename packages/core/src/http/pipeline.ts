@@ -80,7 +80,7 @@ export class Pipeline<R, S = unknown> {
 
   /**
    * Decides on a request. `headers` is where the framework collects the headers of the response.
-   * Errors of callbacks and of the store are thrown, or reject the promise.
+   * Errors of callbacks are thrown, or reject the promise, and so are those of a store where `onStoreError` says so.
    */
   handle(request: R, response: ResponseLike, headers: S & HeaderSource): MaybePromise<Verdict> {
     try {
@@ -269,7 +269,17 @@ export class Pipeline<R, S = unknown> {
     const { decision, demands, answers } = judgement;
     const { rule, tier } = plan;
     const key = keyOf(plan, judgement);
-    return new Ledger(earlier, { decision, key, rule, tier, demands, answers, hold: taken, owner: this });
+    return new Ledger(earlier, {
+      decision,
+      key,
+      rule,
+      tier,
+      demands,
+      answers,
+      hold: taken,
+      owner: this,
+      voice: this.#responder.voice,
+    });
   }
 
   #pass(exchange: Exchange<R, S>, ledger: Ledger): MaybePromise<Verdict> {

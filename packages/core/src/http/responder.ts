@@ -4,7 +4,7 @@ import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import { Memo } from '../memo.js';
 import type { Exchange } from './exchange.js';
 import { exposeHeaders, type HeaderFields, HeaderWriter, retryAfterSeconds } from './headers.js';
-import { Ledger } from './ledger.js';
+import { Ledger, type Voice } from './ledger.js';
 import type { RateLimitOptions, RefusalAnswer, RefusalHandler } from './options.js';
 import { RateLimitError } from './rate-limit-error.js';
 import type { Reader } from './reader.js';
@@ -16,22 +16,20 @@ import type { Verdict } from './verdict.js';
 export class Responder<R, S> {
   readonly response: CompiledResponse<R>;
   readonly #reader: Reader<R>;
-  readonly #writer: HeaderWriter;
+  /** How this limiter tells clients of their limits. */
+  readonly voice: Voice;
   readonly #refusals: RefusalWriter;
-  readonly #partitionOf: ((key: string) => string) | undefined;
   readonly #onLimited: RefusalHandler<R, S> | undefined;
   readonly #onBanned: RefusalHandler<R, S> | undefined;
 
   constructor(reader: Reader<R>, options: RateLimitOptions<R, S>) {
     this.#reader = reader;
     this.response = compileResponse(options.response ?? {}, 'response');
-    this.#writer = new HeaderWriter(options.headers ?? 'legacy', this.response);
+    const writer = new HeaderWriter(options.headers ?? 'legacy', this.response);
     this.#refusals = new RefusalWriter(this.response);
     const secret = this.response.partitionKey;
-    if (secret !== undefined) {
-      const partitions = new Memo((key) => reader.sign(secret, key));
-      this.#partitionOf = (key) => partitions.get(key);
-    }
+    const partitions = secret === undefined ? undefined : new Memo((key) => reader.sign(secret, key));
+    this.voice = { writer, partitionOf: partitions && ((key) => partitions.get(key)) };
     this.#onLimited = options.onLimited;
     this.#onBanned = options.onBanned;
   }
@@ -100,9 +98,15 @@ export class Responder<R, S> {
     return { action: 'fail', decision: ledger, headers, error };
   }
 
+  /** What limiters before have told is told anew in their own way: it has changed, and may be missing what this one adds. */
   #write(fields: HeaderFields, ledger: Ledger): void {
-    const writer = this.#writer;
-    writer.write(fields, ledger, writer.needsLines ? Ledger.lines(ledger) : none, this.#partitionOf);
+    const voices = Ledger.voices(ledger);
+    if (voices === undefined) {
+      write(fields, ledger, this.voice, this.voice.partitionOf);
+      return;
+    }
+    const partitionOf = voices.findLast((voice) => voice.partitionOf !== undefined)?.partitionOf;
+    for (const voice of voices) write(fields, ledger, voice, partitionOf);
   }
 
   /** Lets scripts of other origins read what is in `fields`. */
@@ -115,6 +119,10 @@ export class Responder<R, S> {
 }
 
 const none: readonly never[] = [];
+
+function write(fields: HeaderFields, ledger: Ledger, { writer }: Voice, partitionOf: Voice['partitionOf']): void {
+  writer.write(fields, ledger, writer.needsLines ? Ledger.lines(ledger) : none, partitionOf);
+}
 
 function errorOf({ status, headers }: Refusal, ledger: Ledger, { policy, retryAfter }: Decision): RateLimitError {
   const when = retryAfter === Number.POSITIVE_INFINITY ? '' : ` Try again in ${Math.ceil(retryAfter / 1_000)} s.`;

@@ -37,11 +37,6 @@ export function ipKey(address: string | undefined, ipv6Prefix = 64): string {
   throw new SluiceError('NO_IDENTITY', 'ipKey needs an address. Connections of a Unix socket have none.');
 }
 
-/** Whether a key is that of a wider network, and not of the client itself. */
-export function isWider(key: string): boolean {
-  return key.startsWith('ip:') && key.endsWith(`::/${site}`);
-}
-
 const nearby: readonly string[] = ['loopback', 'private', 'linkLocal', 'uniqueLocal', 'carrierGradeNat'];
 
 /** Whether an address belongs to the network around this server, and not to the open internet. */

@@ -18,6 +18,8 @@ export interface Identity {
   readonly from: IdentitySource;
   /** Keys of the neighbourhood that an identity which is cheap to change must not escape. */
   readonly ceilings: readonly string[];
+  /** The one among the ceilings that is a wider network, in which there may be many others. */
+  readonly wider: string | undefined;
 }
 
 interface Address {
@@ -64,7 +66,7 @@ export class Identifier<R> {
       if (address === contradictory) return addressIdentity({ group: address, wider: undefined }, false);
       return addressIdentity(neighbourhood(address, ipv6Prefix), ceiling !== false);
     });
-    this.#users = new Memo((id) => ({ key: this.#names.user(id), from: 'user', ceilings: none }));
+    this.#users = new Memo((id) => ({ key: this.#names.user(id), from: 'user', ceilings: none, wider: undefined }));
   }
 
   /** Who the request comes from: at once, unless API keys are verified by something that takes its time. */
@@ -72,11 +74,12 @@ export class Identifier<R> {
     const apiKey = this.#apiKey(request);
     if (apiKey === undefined) return this.user(request);
     if (this.#verify === undefined) {
-      return { key: this.#names.apiKey(apiKey), from: 'api-key', ceilings: this.#behindApiKey(request) };
+      const { ceilings, wider } = this.#behindApiKey(request);
+      return { key: this.#names.apiKey(apiKey), from: 'api-key', ceilings, wider };
     }
     const verified = this.#verify(apiKey, request);
     const conclude = (yes: unknown): Identity =>
-      yes ? { key: this.#names.apiKey(apiKey), from: 'api-key', ceilings: none } : this.user(request);
+      yes ? { key: this.#names.apiKey(apiKey), from: 'api-key', ceilings: none, wider: undefined } : this.user(request);
     return isPromise(verified) ? verified.then(conclude) : conclude(verified);
   }
 
@@ -115,7 +118,7 @@ export class Identifier<R> {
 
   /** The identity that a `key` function names. */
   named(key: unknown): Identity {
-    return { key: this.#names.of(key), from: 'key', ceilings: none };
+    return { key: this.#names.of(key), from: 'key', ceilings: none, wider: undefined };
   }
 
   /** The key under which a store knows whom an operator calls `user:42`, `api-key:secret`, `203.0.113.7` or `tenant-7`. */
@@ -124,11 +127,12 @@ export class Identifier<R> {
   }
 
   /** Whoever sends a key that nobody has verified could send another with each request. */
-  #behindApiKey(request: R): readonly string[] {
-    if (this.ceiling === false) return none;
-    const addresses = this.#address(request).all;
+  #behindApiKey(request: R): Pick<Identity, 'ceilings' | 'wider'> {
+    if (this.ceiling === false) return { ceilings: none, wider: undefined };
+    const { all, own } = this.#address(request);
     const user = this.#user(request);
-    return user === undefined ? addresses : [...addresses, this.#users.get(user).key];
+    const ceilings = user === undefined ? all : [...all, this.#users.get(user).key];
+    return { ceilings, wider: own.wider };
   }
 
   /** Absent also when it was sent twice: Node joins such values by commas, and nobody can say which one counts. */
@@ -199,9 +203,10 @@ export class Identifier<R> {
 
 function addressIdentity({ group, wider }: Neighbourhood, ceilings: boolean): Address {
   const key = `ip:${group}`;
-  if (!ceilings || wider === undefined) return { own: { key, from: 'ip', ceilings: none }, all: [key] };
+  if (!ceilings || wider === undefined)
+    return { own: { key, from: 'ip', ceilings: none, wider: undefined }, all: [key] };
   const site = `ip:${wider}`;
-  return { own: { key, from: 'ip', ceilings: [site] }, all: [key, site] };
+  return { own: { key, from: 'ip', ceilings: [site], wider: site }, all: [key, site] };
 }
 
 function isAbsent(found: unknown): boolean {

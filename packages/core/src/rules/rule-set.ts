@@ -139,6 +139,12 @@ function checkRule<R>(rule: Rule<R>, where: string): void {
   checkType(rule, 'name', 'string', where);
   checkType(rule, 'group', 'string', where);
   checkType(rule, 'stack', 'boolean', where);
+  if (rule.stack && rule.limit === false) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where}: 'limit: false' is no limit, and 'stack: true' counts beside the limiter's own. Leave out the rule, or one of the two.`,
+    );
+  }
   checkKeySource(rule.by, `${where}: 'by'`);
   for (const name of ['limit', 'window', 'limits', 'tiers', 'by'] as const) {
     if (Object.hasOwn(rule, name) && rule[name] === undefined) {

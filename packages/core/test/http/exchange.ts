@@ -27,19 +27,24 @@ export const reader: Reader<FakeRequest> = {
   warn: () => {},
 };
 
+/** A response that nobody has ended. */
+export function fakeResponse() {
+  return {
+    statusCode: 200,
+    destroyed: false,
+    writableEnded: false,
+    once: () => {},
+    removeListener: () => {},
+    getHeader: () => undefined,
+    setHeader: () => {},
+  };
+}
+
 /** Passes one request after another through a pipeline that answers at once. */
 export function passing(options?: RateLimitOptions<FakeRequest> | PolicyText) {
   const pipeline = new Pipeline(reader, options);
   return (request: FakeRequest): Verdict => {
-    const response = {
-      statusCode: 200,
-      destroyed: false,
-      writableEnded: false,
-      once: () => {},
-      removeListener: () => {},
-      getHeader: () => undefined,
-      setHeader: () => {},
-    };
+    const response = fakeResponse();
     return pipeline.handle(request, response, response) as Verdict;
   };
 }

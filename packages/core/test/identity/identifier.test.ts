@@ -118,3 +118,14 @@ test('a key that a function names has no ceiling, though it be an address', () =
   const { identifier } = identifying();
   expect(identifier.named('2001:db8::1')).toEqual({ key: 'ip:2001:db8::/64', from: 'key', ceilings: [] });
 });
+
+test('strangers with headers of a proxy are told of once, however many there are', () => {
+  const warnings: string[] = [];
+  const identifier = new Identifier(
+    { ...reader, header: (_, name) => (name === 'x-forwarded-for' ? '192.0.2.9' : undefined) },
+    { trustedProxies: ['10.0.0.0/8'] },
+    (message) => void warnings.push(message),
+  );
+  for (let i = 0; i < 50; i++) identifier.identify({ ip: `198.51.100.${i}` });
+  expect(warnings).toHaveLength(1);
+});

@@ -188,6 +188,23 @@ export function draftHeaderCases<R>(define: Define<R>): void {
     assert.equal(all, allAgain);
     assert.equal(new Set([all, a, b]).size, 3);
   });
+
+  define('tells of every limiter in the style of each, and on a refusal of those that refused', async ({ start }) => {
+    const clock = new ManualClock();
+    const each = { window: '1m', algorithm: 'fixed-window', clock } as const;
+    const app = await start({
+      limiters: [
+        { ...each, name: 'app', limit: 10, headers: 'draft-11', response: { partitionKey: secret } },
+        { ...each, name: 'route', limit: 1 },
+      ],
+    });
+    const passed = await app.get();
+    assert.match(passed.headers.ratelimit!, /^"app";r=9;t=60;pk=:[^:]+:, "route";r=0;t=60;pk=:[^:]+:$/);
+    assert.deepEqual(fields(passed).slice(0, 2), [1, 0]);
+    const refused = await app.get();
+    assert.equal(refused.status, 429);
+    assert.match(refused.headers.ratelimit!, /^"route";r=0;t=60;pk=:[^:]+:$/);
+  });
 }
 
 /** The fields of a response that tell of limits, by name. */
