@@ -91,3 +91,10 @@ test('routes of a group with different limits fail where the second is declared'
   const declare = () => app.get('/resend', { config: { rateLimit: { group: 'otp', limit: 3, window: '1h' } } }, done);
   expect(declare).toThrow(expect.objectContaining({ code: 'DUPLICATE_POLICY' }));
 });
+
+test("a route's groupId is refused with the name that it has here", async () => {
+  const app = fastify();
+  await app.register(rateLimit, {});
+  const declare = () => app.get('/', { config: { rateLimit: { groupId: 'a' } as object } }, done);
+  expect(declare).toThrow(/no option "groupId"\. Here it is called "group"/);
+});

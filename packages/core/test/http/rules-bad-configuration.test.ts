@@ -11,6 +11,12 @@ describe('of rules', () => {
     ['undefined', { rules: undefined }, 'INVALID_OPTION', /'rules' is undefined.+leave it out/],
     ['null', behind(null), 'INVALID_OPTION', /^rules\[1\] takes an object of options, like \{ match/],
     ['a text', behind('POST /login'), 'INVALID_OPTION', /^rules\[1\] takes an object of options, like \{ match/],
+    [
+      'no limit that stacks',
+      behind({ match: '/a', limit: false, stack: true }),
+      'INVALID_OPTION',
+      /^rules\[1\]: 'limit: false' is no limit, and 'stack: true'.+Leave out/,
+    ],
     ['no match', behind(one), 'INVALID_OPTION', /^rules\[1\]: 'match' names the route, like 'POST \/login'/],
     ['a match that is none', of({ match: 7 }), 'INVALID_OPTION', /^rules\[1\]: 'match'.+got 7/],
     ['a path without a slash', of({ match: 'GET a' }), 'INVALID_OPTION', /^rules\[1\]: "GET a".+: "GET \/a"/],
