@@ -29,6 +29,11 @@ export class SluiceError extends Error {
   }
 }
 
+/** What somebody has thrown says of itself: not everybody throws errors. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : show(error);
+}
+
 /** Shows a wrong value in a message: short, on one line, and with its type where the text alone would mislead. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}…` : value);

@@ -1,7 +1,7 @@
 import type { Decision } from '../decision.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
-import type { Demand, Line } from './line.js';
+import { type Demand, isSameState, type Line } from './line.js';
 
 /** A demand and the answer to it. */
 export interface Answered {
@@ -32,7 +32,7 @@ export function recordBreaches(
     if (!restarted && (!isBreach(line, key, wider) || isBlocked(line.block, key, demands, answers))) continue;
     const block = restarted ? line : line.block;
     const breach = demandOf(block ?? ban, key);
-    if (breach === undefined || seen.some((other) => other.line === breach.line && other.key === key)) continue;
+    if (breach === undefined || seen.some((other) => isSameState(other, breach))) continue;
     seen.push(breach);
     recorded.push(recordBreach(store, breach, restarted || block === undefined ? undefined : ban, report));
   }
@@ -96,7 +96,8 @@ function isBlocked(
   answers: readonly Decision[],
 ): boolean {
   if (block === undefined) return false;
-  return demands.some((one, i) => !answers[i]!.allowed && one.policy.id === block.policy.id && one.key === key);
+  const state = { policy: block.policy, key };
+  return demands.some((one, i) => !answers[i]!.allowed && isSameState(one, state));
 }
 
 function demandOf(line: Line | undefined, key: string): Demand | undefined {

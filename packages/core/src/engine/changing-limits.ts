@@ -1,6 +1,6 @@
 import type { Duration } from '../duration.js';
 import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
-import type { Limiting, LimitPolicy } from './limiting.js';
+import { type Limiting, type LimitPolicy, usual } from './limiting.js';
 import { type Limits, onePolicy } from './limits.js';
 import type { Line } from './line.js';
 
@@ -19,7 +19,7 @@ export class ChangingLimits<R> {
   #latest: readonly Line[];
 
   constructor(options: Limiting<R>, compile: (policy: LimitPolicy) => Limits) {
-    const { limit = 1_000, window = '1h' } = options;
+    const { limit = usual.limit, window = usual.window } = options;
     this.#policy = onePolicy(options);
     this.#limit = typeof limit === 'function' ? limit : () => limit;
     this.#window = typeof window === 'function' ? window : () => window;

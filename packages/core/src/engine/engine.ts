@@ -1,7 +1,7 @@
 import { claim, describe, isSame } from '../claims.js';
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
-import { SluiceError, show } from '../errors.js';
+import { messageOf, SluiceError, show } from '../errors.js';
 import type { RateLimitOptions } from '../http/options.js';
 import type { Reader } from '../http/reader.js';
 import { Identifier } from '../identity/identifier.js';
@@ -15,7 +15,6 @@ import { checkStore, type Store } from '../store.js';
 import { type StoreErrorMode, withStoreErrors } from '../store-errors.js';
 import { percentOf } from './enforcement.js';
 import { Judge } from './judgement.js';
-import { limitingNames } from './limiting.js';
 import { type Line, lineOf } from './line.js';
 import { OverriddenLimits } from './overridden.js';
 import { checkKeySource, Planner } from './planner.js';
@@ -62,8 +61,7 @@ export class Engine<R> {
       tiers,
       defaultTier,
     };
-    const own = Object.fromEntries(Object.entries(options).filter(([name]) => limitingNames.includes(name as 'name')));
-    const others = new Quota<R>(own, { ...context, where: 'rateLimit', rule: undefined, by: undefined, stack: false });
+    const others = new Quota<R>(options, { ...context, where: 'rateLimit', rule: undefined, by: undefined });
     const rules = new RuleSet(reader, options.rules === undefined ? [] : options.rules, others, context);
     this.#quotas = rules.quotas();
     this.ban = ban ?? banOf(penalty, name ?? 'default');
@@ -159,10 +157,6 @@ const outcomes: Readonly<Record<StoreErrorMode, string>> = {
 function failureOf(error: unknown, failures: number, mode: StoreErrorMode): string {
   const times = failures === 1 ? '' : ` ${failures} times since the last report`;
   return `The store has failed${times}, and ${outcomes[mode]}: ${messageOf(error)}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
 }
 
 function banOf(penalty: RateLimitOptions<unknown>['penalty'], name: string): Line | undefined {

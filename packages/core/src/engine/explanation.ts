@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
+import { masked } from '../identity/entry.js';
 import type { IdentitySource } from '../identity/identifier.js';
 import type { Store } from '../store.js';
 import type { LineKind } from './line.js';
@@ -62,7 +63,7 @@ export async function explain<R>(plan: Plan<R>, skip: boolean, store: Store, clo
   const { identity } = plan;
   const known = {
     outcome,
-    entry: listed && shown(listed.entry.entry),
+    entry: listed && masked(listed.entry.entry),
     rule: plan.rule,
     tier: plan.tier,
     policies,
@@ -73,11 +74,6 @@ export async function explain<R>(plan: Plan<R>, skip: boolean, store: Store, clo
     identity: identity && { key: identity.key, from: identity.from },
     summary: summaryOf({ ...known, identity }),
   };
-}
-
-/** An entry as it may be shown: API keys are secrets. */
-function shown(entry: string): string {
-  return entry.replace(/^api-key:(?!#).+$/s, 'api-key:…');
 }
 
 function outcomeOf<R>(

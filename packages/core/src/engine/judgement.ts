@@ -2,7 +2,7 @@ import { combine, type Decision } from '../decision.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
 import { type Answered, recordBreaches } from './breaches.js';
-import type { Demand, Line } from './line.js';
+import { type Demand, isSameState, type Line } from './line.js';
 import type { Plan } from './plan.js';
 
 /**
@@ -118,10 +118,6 @@ export function isSlot({ line }: Demand): boolean {
 /** Whether a demand goes back with the request's units: no place among those at work, and nothing only looked at. */
 export function isSpent({ line, cost }: Demand): boolean {
   return line.kind !== 'slot' && cost > 0;
-}
-
-function isSameState(a: Demand, b: Demand): boolean {
-  return a.policy.id === b.policy.id && a.key === b.key;
 }
 
 function refusalOf(demands: readonly Demand[], answers: readonly Decision[]): RefusalKind {

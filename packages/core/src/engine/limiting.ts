@@ -100,5 +100,8 @@ export const limitingNames = [
   'penalty',
 ] as const;
 
+/** What is granted where nothing is said. */
+export const usual = { limit: 1_000, window: '1h' } as const;
+
 /** The options that describe the one policy which is not listed. */
 export const singlePolicy: readonly (typeof single)[number][] = single;

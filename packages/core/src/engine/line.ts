@@ -29,6 +29,11 @@ export interface Demand extends Charge {
   readonly line: Line;
 }
 
+/** Whether two charges are for one and the same state: of a policy, for a key. */
+export function isSameState(a: Pick<Charge, 'policy' | 'key'>, b: Pick<Charge, 'policy' | 'key'>): boolean {
+  return a.key === b.key && a.policy.id === b.policy.id;
+}
+
 /** A line; what is not said of it is as for one that is always enforced and stands alone. */
 export function lineOf(policy: CompiledPolicy, kind: LineKind, more: Partial<Line> = {}): Line {
   const { unit = 'requests', percent = 100, rule, tier, block } = more;

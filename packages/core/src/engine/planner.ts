@@ -6,7 +6,7 @@ import type { RuleSet } from '../rules/rule-set.js';
 import { isEnforced } from './enforcement.js';
 import type { KeySource } from './limiting.js';
 import type { Limits } from './limits.js';
-import type { Line } from './line.js';
+import { isSameState, type Line } from './line.js';
 import type { OverriddenLimits } from './overridden.js';
 import type { Plan } from './plan.js';
 import type { Quota } from './quota.js';
@@ -128,14 +128,16 @@ export class Planner<R> {
   ): void {
     if (identity === undefined) return;
     checkCost(cost);
-    const { key, ceilings, wider: site } = identity;
-    if (site !== undefined) plan.wider = site;
+    const { key, ceilings, wider } = identity;
+    if (wider !== undefined) plan.wider = wider;
     const lot = lotOf(identity);
     const shadow = isShadow || (quota.rule === undefined && !isEnforced(quota.percent!, lot));
-    const { own, ceilings: wider } = quota.rule === undefined ? (this.#parts.overrides?.find(key) ?? limits) : limits;
+    const charged = quota.rule === undefined ? (this.#parts.overrides?.find(key) ?? limits) : limits;
+    const { own } = charged;
     for (const line of own) this.#add(plan, line, key, cost, shadow || !isEnforced(line.percent, lot));
     for (const ceiling of ceilings) {
-      for (const line of wider) this.#add(plan, line, ceiling, cost, shadow || !isEnforced(line.percent, lot));
+      for (const line of charged.ceilings)
+        this.#add(plan, line, ceiling, cost, shadow || !isEnforced(line.percent, lot));
     }
     if (quota.slot !== undefined && quota.rule !== undefined) this.#add(plan, quota.slot, key, 1, shadow);
     if (own.length === 0 && quota.slot === undefined) return;
@@ -149,8 +151,7 @@ export class Planner<R> {
   }
 
   #add(plan: Plan<R>, line: Line, key: string, cost: number, shadow: boolean): void {
-    const { policy } = line;
-    const demand = { policy, key, cost, line };
+    const demand = { policy: line.policy, key, cost, line };
     if (shadow) {
       plan.shadows ??= [];
       plan.shadows.push(demand);
@@ -160,7 +161,7 @@ export class Planner<R> {
     // Several readings of a path, or rules of one group, ask the same policy once.
     for (let i = 0; i < demands.length; i++) {
       const other = demands[i]!;
-      if (other.key !== key || other.policy.id !== policy.id) continue;
+      if (!isSameState(other, demand)) continue;
       if (cost > other.cost) demands[i] = demand;
       return;
     }

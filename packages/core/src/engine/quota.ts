@@ -8,7 +8,7 @@ import { compilePenalty, type PenaltyOptions } from '../penalty.js';
 import { compilePolicies } from '../policy.js';
 import { ChangingLimits } from './changing-limits.js';
 import { percentOf } from './enforcement.js';
-import type { Concurrency, KeySource, LimitInput, Limiting, Tiers } from './limiting.js';
+import { type Concurrency, type KeySource, type LimitInput, type Limiting, type Tiers, usual } from './limiting.js';
 import { checkFixedCost, compileLimits, type Limits, listOf, unlimited } from './limits.js';
 import { type Line, lineOf } from './line.js';
 
@@ -30,7 +30,6 @@ export interface QuotaContext<R> {
   readonly tiers: readonly string[];
   readonly defaultTier: string | undefined;
   readonly by: KeySource<R> | undefined;
-  readonly stack: boolean;
 }
 
 /** A Quota is what the requests that a rule matches, or that none does, are charged for. */
@@ -39,7 +38,6 @@ export class Quota<R> {
   /** Percentage of keys that are refused; `undefined` where the quota is off. */
   readonly percent: number | undefined;
   readonly by: KeySource<R> | undefined;
-  readonly stack: boolean;
   readonly cost: number | ((request: R) => MaybePromise<number>);
   readonly block: Line | undefined;
   readonly slot: Line | undefined;
@@ -55,7 +53,6 @@ export class Quota<R> {
     checkLimiting(options, where);
     this.rule = rule;
     this.by = context.by;
-    this.stack = context.stack;
     this.percent = percentOf(options, where, context.percent);
     this.cost = firstOf(options.cost, firstOf(context.cost, 1));
     const name = context.name ?? 'default';
@@ -125,7 +122,7 @@ export class Quota<R> {
       const missing = tiers.filter((tier) => this.#byTier?.has(tier) === false);
       const ofDefault = defaultTier === undefined ? undefined : this.#byTier?.get(defaultTier);
       if (ofDefault !== undefined && missing.length === 0) return ofDefault;
-      if (rule === undefined) return compile([{ limit: 1_000, window: '1h' }], where);
+      if (rule === undefined) return compile([usual], where);
       throw new SluiceError(
         'INVALID_OPTION',
         this.usesTier
@@ -143,7 +140,7 @@ export class Quota<R> {
     if (typeof limit === 'function' || typeof window === 'function') {
       return new ChangingLimits(options, (policy) => compile([policy], where));
     }
-    return compile([{ limit: 1_000, window: '1h', ...(list[0] as object) }], where);
+    return compile([{ ...usual, ...(list[0] as object) }], where);
   }
 
   #limitLines(): readonly Line[] {

@@ -3,6 +3,7 @@ import { SluiceError, show } from '../errors.js';
 import type { Lists } from '../http/options.js';
 import { AccessList, type ListEntry } from '../identity/access-list.js';
 import type { Identifier, Identity } from '../identity/identifier.js';
+import { contradictory } from '../identity/trusted-proxies.js';
 import type { Plan } from './plan.js';
 
 /** A Screen looks a client up in the lists of those who are always refused, then of those who are never limited. */
@@ -19,17 +20,17 @@ export class Screen<R> {
   }
 
   find(request: R, identity: Identity | undefined): Plan<R>['listed'] {
-    const names = this.#identifier.names(request, identity);
     const address = this.#identifier.ip(request);
-    const blocked = this.#block?.find(names, address) ?? this.#findContradicting(request);
+    const names = this.#identifier.names(request, identity, address);
+    const blocked = this.#block?.find(names, address) ?? this.#findContradicting(request, address);
     if (blocked !== undefined) return { list: 'block', entry: blocked };
     const allowed = this.#allow?.find(names, address);
     return allowed && { list: 'allow', entry: allowed };
   }
 
   /** Of headers that contradict one another neither is believed, but none of them may hide who is blocked. */
-  #findContradicting(request: R): ListEntry | undefined {
-    if (this.#block === undefined) return undefined;
+  #findContradicting(request: R, address: string | undefined): ListEntry | undefined {
+    if (this.#block === undefined || address !== contradictory) return undefined;
     for (const address of this.#identifier.candidates(request)) {
       const found = this.#block.find([this.#identifier.canonical(`ip:${address}`)], address);
       if (found !== undefined) return found;

@@ -2,7 +2,7 @@ import type { Decision } from '../decision.js';
 import type { Judgement } from '../engine/judgement.js';
 import type { Demand } from '../engine/line.js';
 import type { Plan } from '../engine/plan.js';
-import { SluiceError, show } from '../errors.js';
+import { messageOf, SluiceError, show } from '../errors.js';
 import { isPromise } from '../maybe-promise.js';
 import type { RateLimitOptions } from './options.js';
 import type { Reader } from './reader.js';
@@ -38,7 +38,7 @@ export class Observers<R> {
   }
 
   failed(what: string, error: unknown): void {
-    this.warn(`${what} failed: ${error instanceof Error ? error.message : show(error)}`);
+    this.warn(`${what} failed: ${messageOf(error)}`);
   }
 }
 

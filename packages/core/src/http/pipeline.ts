@@ -3,7 +3,7 @@ import type { Decision } from '../decision.js';
 import { Engine } from '../engine/engine.js';
 import { type Explanation, explain } from '../engine/explanation.js';
 import { blocked, isSlot, isSpent, type Judgement } from '../engine/judgement.js';
-import type { Demand } from '../engine/line.js';
+import { isSameState } from '../engine/line.js';
 import { Plan } from '../engine/plan.js';
 import { castShadows, type ShadowConclusion } from '../engine/shadows.js';
 import { SluiceError } from '../errors.js';
@@ -163,9 +163,7 @@ export class Pipeline<R, S = unknown> {
   async #precede(plan: Plan<R>): Promise<void> {
     const own = new Plan(plan.request);
     await this.#engine.planner.complete(own);
-    const known = (one: Demand) =>
-      plan.demands.some(({ key, policy }) => key === one.key && policy.id === one.policy.id);
-    plan.demands.unshift(...own.demands.filter((demand) => !known(demand)));
+    plan.demands.unshift(...own.demands.filter((one) => !plan.demands.some((other) => isSameState(one, other))));
     if (own.shadows !== undefined) plan.shadows = [...own.shadows, ...(plan.shadows ?? none)];
     plan.isLimited ||= own.isLimited;
   }
@@ -200,13 +198,10 @@ export class Pipeline<R, S = unknown> {
   }
 
   #charge(exchange: Exchange<R, S>, plan: Plan<R>): MaybePromise<Verdict> {
-    const { demands, listed, shadows } = plan;
+    const { demands, listed } = plan;
     if (listed?.list === 'allow') return this.#leaveAlone(exchange);
     if (listed !== undefined) return this.#tell(exchange, plan, this.#blocked(listed), undefined);
-    if (demands.length === 0) {
-      if (shadows !== undefined) this.#castShadows(exchange, plan);
-      return this.#leaveAlone(exchange);
-    }
+    if (demands.length === 0) return this.#leaveAlone(exchange, plan);
     const judgement = this.#engine.judge.judge(plan);
     if (isPromise(judgement)) return judgement.then((later) => this.#conclude(exchange, plan, later));
     return this.#conclude(exchange, plan, judgement);
@@ -215,11 +210,8 @@ export class Pipeline<R, S = unknown> {
   #conclude(exchange: Exchange<R, S>, plan: Plan<R>, judgement: Judgement): MaybePromise<Verdict> {
     const { demands, answers, decision, refusal } = judgement;
     if (refusal !== undefined) return this.#tell(exchange, plan, judgement, undefined);
-    if (!plan.isLimited) {
-      // Only asked whether the client is banned.
-      if (plan.shadows !== undefined) this.#castShadows(exchange, plan);
-      return this.#leaveAlone(exchange);
-    }
+    // Only asked whether the client is banned.
+    if (!plan.isLimited) return this.#leaveAlone(exchange, plan);
     const { request, response, headers } = exchange;
     const { store, judge, isPlain } = this.#engine;
     // Where nothing could be counted, nothing was taken.
@@ -234,7 +226,7 @@ export class Pipeline<R, S = unknown> {
     }
     if (slots.length > 0) this.#slots.freeWhenClosed(response, slots, decision.at);
     this.#settling.watch(request, response, headers, taken);
-    if (plan.shadows !== undefined) this.#castShadows(exchange, plan);
+    this.#castShadows(exchange, plan);
     return this.#tell(exchange, plan, judgement, taken);
   }
 
@@ -288,8 +280,12 @@ export class Pipeline<R, S = unknown> {
     return this.#responder.pass(exchange, ledger);
   }
 
-  /** A request that this limiter leaves alone: with the headers of the phase before, if that ran as part of it. */
-  #leaveAlone(exchange: Exchange<R, S>): Verdict {
+  /**
+   * A request that this limiter leaves alone, but for its shadows: with the headers of the phase before, if that ran as
+   * part of it.
+   */
+  #leaveAlone(exchange: Exchange<R, S>, plan?: Plan<R>): Verdict {
+    if (plan !== undefined) this.#castShadows(exchange, plan);
     return exchange.before === undefined ? skipped : this.#responder.pass(exchange, exchange.before);
   }
 
@@ -298,6 +294,7 @@ export class Pipeline<R, S = unknown> {
   }
 
   #castShadows(exchange: Exchange<R, S>, plan: Plan<R>): void {
+    if (plan.shadows === undefined) return;
     const { request, response, headers } = exchange;
     const { store } = this.#engine;
     const conclude: ShadowConclusion = (demand, decision) => {
@@ -306,7 +303,7 @@ export class Pipeline<R, S = unknown> {
       else if (allowed) this.#settling.watch(request, response, headers, new Hold(store, [demand], at));
       return this.#observers.shadowDecided(plan, demand, decision);
     };
-    castShadows(store, plan.shadows!, conclude, (error) => this.#observers.failed('A shadow', error));
+    castShadows(store, plan.shadows, conclude, (error) => this.#observers.failed('A shadow', error));
   }
 
   /** The shadows of a request without a response: no place among those at work, which would never be free again. */

@@ -23,8 +23,7 @@ export class ClientAddress<R> {
     const reader = this.#reader;
     if (this.#chain !== undefined) {
       const { address, conflict } = this.#behind(this.#chain, request);
-      // Of each kind once: some name the address, of which a client may have many.
-      if (conflict !== undefined) this.#warnOnce(conflict, kindOf(conflict));
+      if (conflict !== undefined) this.#warnOnce(conflict);
       return address;
     }
     const trust = reader.proxies.trust(request);
@@ -74,19 +73,14 @@ export class ClientAddress<R> {
     }
   }
 
-  #warnOnce(message: string, kind = message): void {
-    if (this.#told.has(kind)) return;
-    this.#told.add(kind);
+  #warnOnce(message: string): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
     this.#warn(message);
   }
 }
 
 const none: readonly never[] = [];
-
-/** What a warning has in common with others of its kind: its beginning, before any address. */
-function kindOf(conflict: string): string {
-  return conflict.slice(0, 14);
-}
 
 /** The address that the last hop, the nearest to this server, has added. */
 function nearest(forwarded: string | string[] | undefined): string | undefined {

@@ -20,9 +20,14 @@ export function readEntry(entry: unknown, where: string): Entry {
   return looksLikeNetwork(entry) ? { network: parseNetwork(entry, where) } : { key: entry };
 }
 
-/** Shows an entry in a message. API keys are secrets. */
+/** Shows an entry in a message. */
 export function nameOf(entry: string): string {
-  return show(entry.replace(/^(\s*api-key:).+$/s, '$1…'));
+  return show(masked(entry));
+}
+
+/** An entry as it may be shown: API keys are secrets, unless it is the digest of one. */
+export function masked(entry: string): string {
+  return entry.replace(/^(\s*api-key:)(?!#[\w-]{22}$).+$/s, '$1…');
 }
 
 function looksLikeNetwork(entry: string): boolean {

@@ -104,14 +104,13 @@ export class Identifier<R> {
   }
 
   /** The keys by which a list may know who sends a request: who he counts as, and his user and address beside. */
-  names(request: R, identity: Identity | undefined): readonly string[] {
+  names(request: R, identity: Identity | undefined, address: string | undefined): readonly string[] {
     const names = identity === undefined ? [] : [identity.key];
     // Where nobody verifies API keys, whoever knows one that is listed is the one who is meant.
     const apiKey = this.#verify === undefined ? this.#apiKey(request) : undefined;
     if (apiKey !== undefined) names.push(this.#names.apiKey(apiKey));
     const user = this.#user(request);
     if (user !== undefined) names.push(this.#users.get(user).key);
-    const address = this.ip(request);
     if (address !== undefined) names.push(this.#addresses.get(address).own.key);
     return names;
   }

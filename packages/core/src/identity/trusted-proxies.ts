@@ -77,8 +77,9 @@ export class ProxyChain {
   readonly #hops: Memo<Hop>;
   readonly #forwardedFor: Memo<Trail>;
   readonly #forwarded: Memo<Trail>;
-  /** Clients by their peer, where that is no proxy but sends the headers of one. */
-  readonly #strangers: Memo<Client>;
+  /** What is said of peers that are no proxies, but send the headers of one: the first of them is the example. */
+  #stranger: string | undefined;
+  readonly #where: string;
   readonly #tooShort: string;
 
   /** @throws SluiceError `INVALID_OPTION` for a setting with which a client could choose his address. */
@@ -91,7 +92,7 @@ export class ProxyChain {
     this.#hops = new Memo((text) => this.#hopOf(text));
     this.#forwardedFor = new Memo((text) => this.#follow(new ForwardedForReader(text)));
     this.#forwarded = new Memo((text) => this.#follow(new ForwardedReader(text)));
-    this.#strangers = new Memo((peer) => clientAt(peer, strangerWarning(peer, where)));
+    this.#where = where;
     this.#tooShort =
       `A request has come through fewer proxies than the ${this.#count} of ${where}. Those who send it with a header of ` +
       'their own making could choose their address: set the number of proxies that every request passes, or, where ' +
@@ -109,7 +110,10 @@ export class ProxyChain {
     const first = this.#header === 'forwarded' ? '' : textOf(forwardedFor);
     const second = this.#header === 'x-forwarded-for' ? '' : textOf(forwarded);
     if (first === '' && second === '') return clientAt(address);
-    if (!trusted) return address === undefined ? clientAt(address) : this.#strangers.get(address);
+    if (!trusted) {
+      if (address !== undefined) this.#stranger ??= strangerWarning(address, this.#where);
+      return clientAt(address, address === undefined ? undefined : this.#stranger);
+    }
     const one = first === '' ? undefined : this.#forwardedFor.get(first);
     const other = second === '' ? undefined : this.#forwarded.get(second);
     if (one !== undefined && other !== undefined && one.address !== other.address) {

@@ -30,7 +30,7 @@ const nothing: readonly never[] = [];
 const unmatched: readonly undefined[] = [undefined];
 
 /** What all rules of a limiter have in common. */
-export type RuleContext<R> = Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'stack'>;
+export type RuleContext<R> = Omit<QuotaContext<R>, 'where' | 'rule' | 'by'>;
 
 /** A RuleSet finds what a request is charged for: by the most specific rule that matches, or as all others. */
 export class RuleSet<R> {
@@ -120,7 +120,7 @@ function compileRules<R>(
     const where = `rules[${i}]`;
     const name = context.name === undefined ? names[i]! : `${context.name}-${names[i]}`;
     const shared = group === undefined ? {} : groups.get(group)!;
-    const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by, stack });
+    const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by });
     const selection = { enforced: stack ? [quota, others] : [quota], shadows: nothing };
     return { match, where, value: { order: orderOf(parsePattern(match, where)), quota, selection } };
   });

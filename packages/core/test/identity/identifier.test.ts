@@ -100,7 +100,7 @@ test.each([
   const { identifier, keyOf } = identifying(options);
   const refused = { code: 'INVALID_KEY', message: expect.stringMatching(`'${name}'.+promise.+at once.+'key'`) };
   expect(() => keyOf({})).toThrow(expect.objectContaining(refused));
-  expect(() => identifier.names({ ip: '192.0.2.1' }, undefined)).toThrow(expect.objectContaining(refused));
+  expect(() => identifier.names({ ip: '192.0.2.1' }, undefined, '192.0.2.1')).toThrow(expect.objectContaining(refused));
   // A rejection that nobody waited for would fail the run here.
   await new Promise((resolve) => setImmediate(resolve));
 });
@@ -128,4 +128,17 @@ test('strangers with headers of a proxy are told of once, however many there are
   );
   for (let i = 0; i < 50; i++) identifier.identify({ ip: `198.51.100.${i}` });
   expect(warnings).toHaveLength(1);
+});
+
+test('each way in which headers cannot be believed is told of, whichever came first', () => {
+  const { keyOf, warnings } = identifying({ trustedProxies: 2 });
+  const forwardedFor = { 'x-forwarded-for': '192.0.2.9' };
+  const contradicting = { 'x-forwarded-for': '192.0.2.9, 10.0.0.2', forwarded: 'for=192.0.2.8, for=10.0.0.2' };
+  for (let i = 0; i < 3; i++) {
+    for (const headers of [forwardedFor, contradicting]) keyOf({ peer: '10.0.0.1', headers });
+  }
+  expect(warnings).toEqual([
+    expect.stringContaining('fewer proxies'),
+    expect.stringContaining('name different clients'),
+  ]);
 });
