@@ -23,7 +23,7 @@ export {
   type ExpressStoreOptions,
   fromExpressRateLimitStore,
 } from './express-store.js';
-export { type Controls, controlsOf } from './http/controls.js';
+export { type ControlledMiddleware, type Controls, controlled, controlsOf } from './http/controls.js';
 export type { HeaderFields, HeaderOptions, HeaderStyle, HeaderStyles } from './http/headers.js';
 export type { RequestDecision } from './http/ledger.js';
 export type {

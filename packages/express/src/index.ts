@@ -1,6 +1,6 @@
 import {
-  type Controls,
-  controlsOf,
+  type ControlledMiddleware,
+  controlled,
   isPromise,
   type MaybePromise,
   Pipeline,
@@ -36,10 +36,7 @@ declare global {
 export type ExpressRateLimitOptions = RateLimitOptions<Request, Response>;
 
 /** The middleware, and what an operator can do with it while it runs. */
-export interface RateLimit extends RequestHandler, Controls<Request> {
-  /** The middleware of the phase before authentication. @throws SluiceError without the option `beforeAuth`. */
-  readonly beforeAuth: RequestHandler;
-}
+export type RateLimit = ControlledMiddleware<RequestHandler, Request>;
 
 /**
  * Express middleware that limits requests: for a whole app, `app.use(rateLimit())`, or for a route,
@@ -47,10 +44,7 @@ export interface RateLimit extends RequestHandler, Controls<Request> {
  * @throws SluiceError for options that cannot work, with the remedy.
  */
 export function rateLimit(options?: ExpressRateLimitOptions | PolicyText): RateLimit {
-  const pipeline = new Pipeline<Request, Response>(reader, options);
-  return Object.defineProperty(Object.assign(middleware(pipeline), controlsOf(pipeline)), 'beforeAuth', {
-    get: () => middleware(pipeline.before()),
-  }) as RateLimit;
+  return controlled(new Pipeline<Request, Response>(reader, options), middleware);
 }
 
 function middleware(pipeline: Pipeline<Request, Response>): RequestHandler {

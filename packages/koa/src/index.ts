@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import {
-  type Controls,
-  controlsOf,
+  type ControlledMiddleware,
+  controlled,
   isPromise,
   Pipeline,
   type PolicyText,
@@ -34,10 +34,7 @@ declare module 'koa' {
 export type KoaRateLimitOptions = RateLimitOptions<Context, ServerResponse>;
 
 /** The middleware, and what an operator can do with it while it runs. */
-export interface RateLimit extends Middleware, Controls<Context> {
-  /** The middleware of the phase before authentication. @throws SluiceError without the option `beforeAuth`. */
-  readonly beforeAuth: Middleware;
-}
+export type RateLimit = ControlledMiddleware<Middleware, Context>;
 
 /**
  * Koa middleware that limits requests: for a whole app, `app.use(rateLimit())`, or for a route,
@@ -45,10 +42,7 @@ export interface RateLimit extends Middleware, Controls<Context> {
  * @throws SluiceError for options that cannot work, with the remedy.
  */
 export function rateLimit(options?: KoaRateLimitOptions | PolicyText): RateLimit {
-  const pipeline = new Pipeline<Context, ServerResponse>(reader, options);
-  return Object.defineProperty(Object.assign(middleware(pipeline), controlsOf(pipeline)), 'beforeAuth', {
-    get: () => middleware(pipeline.before()),
-  }) as RateLimit;
+  return controlled(new Pipeline<Context, ServerResponse>(reader, options), middleware);
 }
 
 function middleware(pipeline: Pipeline<Context, ServerResponse>): Middleware {

@@ -26,3 +26,20 @@ export function controlsOf<R, S>(pipeline: Pipeline<R, S>): Controls<R> {
     close: () => pipeline.close(),
   };
 }
+
+/** A framework's middleware `M`, and what an operator can do with it while it runs. */
+export type ControlledMiddleware<M, R> = M &
+  Controls<R> & {
+    /** The middleware of the phase before authentication. @throws SluiceError without the option `beforeAuth`. */
+    readonly beforeAuth: M;
+  };
+
+/** The middleware of a pipeline with its controls and its phase before authentication; `make` is the framework's part. */
+export function controlled<R, S, M extends object>(
+  pipeline: Pipeline<R, S>,
+  make: (pipeline: Pipeline<R, S>) => M,
+): ControlledMiddleware<M, R> {
+  return Object.defineProperty(Object.assign(make(pipeline), controlsOf(pipeline)), 'beforeAuth', {
+    get: () => make(pipeline.before()),
+  }) as ControlledMiddleware<M, R>;
+}
