@@ -90,17 +90,21 @@ const advice: Readonly<Record<string, readonly [option: string | undefined, advi
   ],
   execEvenlyMinDelayMs: [undefined, "A leaky bucket's delay follows from its limit and window. Leave it out."],
   maxQueueSize: [undefined, 'A queue is bounded by the time that its last one would wait: acquire(key, { maxWait }).'],
-  timeout: ['onStoreError', 'How long it waits is up to the store; "onStoreError" says what follows when it fails.'],
-  timeoutMs: ['onStoreError', 'How long it waits is up to the store; "onStoreError" says what follows when it fails.'],
+  timeout: [
+    'store',
+    'It is the "deadline" of the store: new RedisStore(redis, { deadline: "50ms", … }) of @sluice/redis.',
+  ],
+  timeoutMs: [
+    'store',
+    'It is the "deadline" of the store: new RedisStore(redis, { deadline: "50ms", … }) of @sluice/redis.',
+  ],
   global: [undefined, 'Only the plugin of @sluice/fastify has it.'],
   hook: [undefined, 'Only the plugin of @sluice/fastify has it.'],
-  ...about('store', 'Put the database into a store, and pass that as "store"; without one, memory counts.', [
-    'db',
-    'driver',
-    'redis',
-    'storeClient',
-    'storeType',
-  ]),
+  ...about(
+    'store',
+    'Put the client into a store: store: new RedisStore(redis, …) of @sluice/redis; without one, memory counts.',
+    ['db', 'driver', 'redis', 'storeClient', 'storeType'],
+  ),
   ...about('store', 'It concerns a database. Give it to the store that you pass as "store".', [
     'dbName',
     'tableName',

@@ -14,6 +14,9 @@ export type SluiceErrorCode =
   | 'NEVER_GRANTED'
   | 'MAX_WAIT_EXCEEDED'
   | 'CLOSED'
+  | 'STORE_TIMEOUT'
+  | 'STORE_UNAVAILABLE'
+  | 'UNUSABLE_STATE'
   | 'NOT_RESERVED'
   | 'ALREADY_SETTLED'
   | 'LIMITED';

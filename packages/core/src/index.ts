@@ -62,5 +62,9 @@ export {
   type PolicyText,
 } from './policy.js';
 export type { Reservation, ReserveOptions } from './reservation.js';
-export type { Store, SyncStore } from './store.js';
-export { type StoreErrorMode, type StoreErrorOptions, withStoreErrors } from './store-errors.js';
+export type { CircuitChange, CircuitState } from './resilience/circuit-breaker.js';
+export { GuardedStore, type GuardedStoreOptions } from './resilience/guarded-store.js';
+export { Outage } from './resilience/outage.js';
+export type { OutageOptions, StoreErrorMode } from './resilience/outage-options.js';
+export { type StoreErrorOptions, withStoreErrors } from './resilience/store-errors.js';
+export type { Known, Store, SyncStore } from './store.js';

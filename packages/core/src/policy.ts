@@ -58,6 +58,8 @@ export interface CompiledPolicy {
   readonly unit: number;
   /** Parts that drain per tick. */
   readonly rate: number;
+  /** Units are given back when the work is done that took them, as places among the requests at work are. */
+  readonly borrowed?: true;
   /** Of a penalty only. */
   readonly penalty?: PenaltyTerms;
 }

@@ -3,6 +3,19 @@ import type { Decision } from './decision.js';
 import { SluiceError, show } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
 import type { CompiledPolicy } from './policy.js';
+import type { StoreErrorMode } from './resilience/outage-options.js';
+
+/** What somebody knows of a key, as a decision would tell it. Durations and instants are milliseconds. */
+export interface Known {
+  readonly policy: CompiledPolicy;
+  readonly key: string;
+  /** Whole units left at `at`. */
+  readonly remaining: number;
+  /** Time from `at` until the key is as fresh as new. */
+  readonly resetAfter: number;
+  /** The store's clock. */
+  readonly at: number;
+}
 
 /**
  * A Store owns state and takes units from keys atomically.
@@ -22,6 +35,14 @@ export interface Store {
   release(refunds: readonly Refund[]): MaybePromise<void>;
   /** Forgets what `key` has taken from the policies. */
   reset(key: string, policies: readonly CompiledPolicy[]): MaybePromise<void>;
+  /**
+   * Makes sure that no more of a key is left than is known, where a store may have lost its counts; what has less left
+   * stays as it is, and so does what is fresh again by now. A call made right afterwards finds it done, even if it is
+   * made before this has settled: a store that is asked over a connection sends the two in this order.
+   */
+  lower?(known: readonly Known[]): MaybePromise<void>;
+  /** The same store, answering so where it fails: of a store that has an answer of its own where it is not told. */
+  answering?(mode: StoreErrorMode): Store;
   /** Throws for a policy that this store cannot keep. A limiter asks when it is created. */
   check?(policy: CompiledPolicy): void;
   close?(): MaybePromise<void>;

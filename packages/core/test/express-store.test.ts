@@ -5,7 +5,7 @@ import { describe, expect, it, test } from 'vitest';
 import { fromExpressRateLimitStore } from '../src/express-store.ts';
 import { type AlgorithmName, compilePolicies, type Policy, type Store } from '../src/index.ts';
 import { compilePenalty } from '../src/penalty.ts';
-import { withStoreErrors } from '../src/store-errors.ts';
+import { withStoreErrors } from '../src/resilience/store-errors.ts';
 
 /** A store as the packages for express-rate-limit write them: windows from the first hit on, and a time of its own. */
 class HitStore {

@@ -8,6 +8,9 @@ export interface Outcome<S> {
   readonly decision: Decision;
 }
 
+/** What a decision tells of the state of its key. */
+export type Told = Pick<Decision, 'remaining' | 'resetAfter' | 'at'> & Partial<Pick<Decision, 'retryAfter'>>;
+
 /**
  * An Algorithm is a pure function of the state before, the policy, the cost and the time now. Times are integer
  * microseconds. Should the time go backwards, nothing is refilled, and the state is brought back to now, so that
@@ -18,6 +21,13 @@ export interface Algorithm<S> {
   decide(policy: CompiledPolicy, state: S | undefined, cost: number, now: number, take: boolean): Outcome<S>;
   /** Gives `units` back, those granted at `at` where that matters; never above the capacity. */
   giveBack(policy: CompiledPolicy, state: S, units: number, at: number | undefined, now: number): S | undefined;
+  /**
+   * The state that a decision tells of, or one that grants no more from then on. `before` is what was known of the key
+   * until then.
+   */
+  recall(policy: CompiledPolicy, told: Told, before: S | undefined): S;
+  /** A state that from now on grants no more than either of two. */
+  worse(policy: CompiledPolicy, a: S, b: S, now: number): S;
   /** How a state of a fixed number of numbers is kept in a table; absent where its size varies. */
   readonly cells?: Cells<S>;
 }
@@ -49,4 +59,9 @@ export function decision(
     at: now / 1_000,
     source: 'store',
   };
+}
+
+/** An instant or a duration of a decision, in whole microseconds. */
+export function micros(ms: number): number {
+  return Math.round(ms * 1_000);
 }

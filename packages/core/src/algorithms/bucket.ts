@@ -1,5 +1,5 @@
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, type Cells, decision } from './algorithm.js';
+import { type Algorithm, type Cells, decision, micros } from './algorithm.js';
 import { ceilDiv, floorDiv } from './arithmetic.js';
 
 /**
@@ -53,6 +53,14 @@ export function bucket(delays: boolean): Algorithm<BucketState> {
       const debt = debtAt(policy, state, now) - given;
       return debt > 0 ? { debt, time: lastTick(state, tick, now), unit } : undefined;
     },
+
+    recall({ capacity, tick, unit, rate }, { resetAfter, at }) {
+      // What is owed shrinks to nothing when the key is fresh. `remaining` would say it in whole units only.
+      const debt = Math.min(capacity * unit, ceilDiv(micros(resetAfter), tick) * rate);
+      return { debt, time: micros(at), unit };
+    },
+
+    worse: (policy, a, b, now) => (debtAt(policy, a, now) >= debtAt(policy, b, now) ? a : b),
 
     cells,
   };

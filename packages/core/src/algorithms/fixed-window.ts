@@ -1,5 +1,5 @@
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, decision } from './algorithm.js';
+import { type Algorithm, decision, micros } from './algorithm.js';
 
 /** Units used in the window that ends (exclusively) at `end`. */
 export interface FixedWindowState {
@@ -40,6 +40,17 @@ export const fixedWindow: Algorithm<FixedWindowState> = {
     if (now >= state.end) return undefined;
     if (at !== undefined && at < state.end - policy.window) return state;
     return units < state.used ? { end: state.end, used: state.used - units } : undefined;
+  },
+
+  recall: ({ limit }, { remaining, resetAfter, at }) => ({
+    end: micros(at) + micros(resetAfter),
+    used: Math.max(0, limit - remaining),
+  }),
+
+  worse(_policy, a, b, now) {
+    if (now >= a.end) return b;
+    if (now >= b.end) return a;
+    return { end: Math.max(a.end, b.end), used: Math.max(a.used, b.used) };
   },
 
   cells: {

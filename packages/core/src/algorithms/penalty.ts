@@ -1,5 +1,5 @@
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, decision } from './algorithm.js';
+import { type Algorithm, decision, micros } from './algorithm.js';
 
 /** What a penalty policy says besides its limit and window; durations are microseconds. */
 export interface PenaltyTerms {
@@ -51,6 +51,28 @@ export const penalty: Algorithm<PenaltyState> = {
 
   /** A breach is not undone by giving units back. */
   giveBack: (_policy, state, _units, _at, now) => (now < state.forgetAt ? state : undefined),
+
+  recall(policy, { remaining, resetAfter, retryAfter = 0, at }, before) {
+    const { limit } = policy;
+    const now = micros(at);
+    const forgetAt = now + micros(resetAfter);
+    if (remaining > 0) {
+      const known = before === undefined ? 0 : before.breaches;
+      return { breaches: remaining > 1 ? limit - remaining : Math.max(known, limit - 1), until: 0, forgetAt };
+    }
+    const { doubles, longest } = termsOf(policy);
+    let breaches = Math.max(before === undefined ? 0 : before.breaches, limit);
+    // So many that a block may last so long.
+    const left = Math.min(micros(retryAfter), longest);
+    while (doubles && duration(policy, breaches) < left) breaches++;
+    return { breaches, until: now + micros(retryAfter), forgetAt };
+  },
+
+  worse: (_policy, a, b) => ({
+    breaches: Math.max(a.breaches, b.breaches),
+    until: Math.max(a.until, b.until),
+    forgetAt: Math.max(a.forgetAt, b.forgetAt),
+  }),
 
   cells: {
     read: (cells, at) => ({ breaches: cells[at]!, until: cells[at + 1]!, forgetAt: cells[at + 2]! }),

@@ -1,5 +1,5 @@
-import { type Algorithm, decision } from './algorithm.js';
-import { floorDiv } from './arithmetic.js';
+import { type Algorithm, decision, micros } from './algorithm.js';
+import { ceilDiv, floorDiv } from './arithmetic.js';
 
 /** Units of the window that ends at `end`, and of the one before it. */
 export interface SlidingWindowCounterState {
@@ -82,6 +82,46 @@ export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
     return current > 0 || previous > 0 ? { end, current, previous } : undefined;
   },
 
+  recall({ limit, tick, window, countRefused }, { remaining, resetAfter, at }, before) {
+    const ticks = window / tick;
+    const now = micros(at);
+    const start = now - (now % window);
+    const end = start + window;
+    const counted = Math.max(0, limit - remaining);
+    // The instant at which the key is fresh tells the two counts apart: with units of the present window, it lies in the
+    // next one. Where it leaves a choice, as with very many units, both are as great as can be.
+    const freshAt = now + micros(resetAfter);
+    const share = ticks - floorDiv(now - start, tick);
+    const mostBefore = (weighted: number) => Math.min(limit, floorDiv((weighted + 1) * ticks - 1, share));
+    let current = 0;
+    let previous: number;
+    if (freshAt > end) {
+      const fresh = ceilDiv(freshAt - end, tick);
+      current = Math.min(counted, mostFreshBy(fresh, ticks));
+      previous = mostBefore(Math.max(0, counted - mostFreshBy(fresh - 1, ticks) - 1));
+    } else {
+      previous = Math.min(mostBefore(counted), mostFreshBy(ceilDiv(freshAt - start, tick), ticks));
+    }
+    if (remaining === 0 && current > 0) {
+      // What was charged beyond the limit cannot be told from what is left.
+      if (before?.end === end) previous = Math.max(previous, before.previous);
+      else if (countRefused) previous = limit;
+    }
+    return { end, current, previous };
+  },
+
+  worse({ limit, window }, a, b) {
+    const [late, early] = a.end >= b.end ? [a, b] : [b, a];
+    const { end, current, previous } = late;
+    const gap = end - early.end;
+    if (gap === 0) {
+      return { end, current: Math.max(current, early.current), previous: Math.max(previous, early.previous) };
+    }
+    if (gap === window) return { end, current, previous: Math.max(previous, early.current) };
+    if (gap > window) return late;
+    return { end, current: Math.max(current, Math.min(limit, early.current + early.previous)), previous };
+  },
+
   cells: {
     read: (cells, at) => ({ end: cells[at]!, current: cells[at + 1]!, previous: cells[at + 2]! }),
     write(cells, at, state) {
@@ -95,4 +135,9 @@ export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
 /** The tick of a window of `ticks` from which on the `counted` units of the window before weigh at most `room`. */
 function tickOfRoom(counted: number, room: number, ticks: number): number {
   return counted <= room ? 0 : ticks - floorDiv((room + 1) * ticks - 1, counted);
+}
+
+/** The most units of the window before that weigh nothing from that tick of a window on. */
+function mostFreshBy(tick: number, ticks: number): number {
+  return tick < ticks ? floorDiv(ticks - 1, ticks - tick) : Number.POSITIVE_INFINITY;
 }

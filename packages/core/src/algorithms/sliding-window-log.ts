@@ -1,4 +1,4 @@
-import { type Algorithm, decision } from './algorithm.js';
+import { type Algorithm, decision, micros } from './algorithm.js';
 
 /**
  * The grants from `head` to `tail`, oldest first: when each was made, and how many units had been granted with it.
@@ -60,7 +60,45 @@ export const slidingWindowLog: Algorithm<SlidingWindowLogState> = {
     });
     return left === units && kept !== undefined ? state : kept;
   },
+
+  recall: ({ limit, window }, { remaining, resetAfter, at }) => ({
+    // When the others were granted is not told; so all count as the newest.
+    times: [Math.min(micros(at), micros(at) + micros(resetAfter) - window)],
+    totals: [Math.max(1, limit - remaining)],
+    head: 0,
+    tail: 1,
+  }),
+
+  worse({ window }, a, b, now) {
+    const entries: [time: number, units: number][] = [];
+    let i = a.tail - 1;
+    let j = b.tail - 1;
+    let units = 0;
+    for (;;) {
+      const time = Math.max(i >= a.head ? a.times[i]! : 0, j >= b.head ? b.times[j]! : 0);
+      if (time <= now - window) break;
+      while (i >= a.head && a.times[i] === time) i--;
+      while (j >= b.head && b.times[j] === time) j--;
+      // As many units since then as the log has that has more.
+      const since = Math.max(unitsAfter(a, i), unitsAfter(b, j));
+      if (since > units) entries.push([time, since - units]);
+      units = since;
+    }
+    let total = 0;
+    entries.reverse();
+    const times = entries.map(([time]) => time);
+    const totals = entries.map(([, granted]) => {
+      total += granted;
+      return total;
+    });
+    return { times, totals, head: 0, tail: times.length };
+  },
 };
+
+/** Units of the grants after that one. */
+function unitsAfter(state: SlidingWindowLogState, index: number): number {
+  return state.totals[state.tail - 1]! - unitsBefore(state, Math.max(state.head, index + 1));
+}
 
 /** What `keep` leaves of each grant from `head` on, in arrays of their own; nothing, where nothing is left. */
 function rebuilt(

@@ -10,9 +10,10 @@ import { MemoryStore } from '../memory/memory-store.js';
 import { checkNames } from '../options.js';
 import { compilePenalty } from '../penalty.js';
 import type { CompiledPolicy } from '../policy.js';
+import { checkStoreErrorMode, type StoreErrorMode } from '../resilience/outage-options.js';
+import { withStoreErrors } from '../resilience/store-errors.js';
 import { type RuleContext, RuleSet } from '../rules/rule-set.js';
 import { checkStore, type Store } from '../store.js';
-import { type StoreErrorMode, withStoreErrors } from '../store-errors.js';
 import { percentOf } from './enforcement.js';
 import { Judge } from './judgement.js';
 import { type Line, lineOf } from './line.js';
@@ -85,12 +86,7 @@ export class Engine<R> {
     checkStore(store, 'rateLimit');
     this.#ownsStore = options.store === undefined;
     this.#unclaim = claim(store, this.policies(), 'rateLimit');
-    const mode = options.onStoreError ?? 'throw';
-    this.store = withStoreErrors(store, {
-      mode,
-      clock,
-      report: (error, failures) => warn(failureOf(error, failures, mode)),
-    });
+    this.store = answering(store, options.onStoreError, clock, warn);
     const lost = (error: unknown) => warn(`A breach could not be recorded: ${messageOf(error)}`);
     this.judge = new Judge(this.store, this.ban, { punishes, isPlain: this.isPlain }, lost);
   }
@@ -145,6 +141,24 @@ export class Engine<R> {
   #checkOpen(): void {
     if (this.#closed) throw new SluiceError('CLOSED', 'This limiter has been closed.');
   }
+}
+
+/** The store, answering so where it fails. */
+function answering(
+  store: Store,
+  mode: StoreErrorMode | undefined,
+  clock: Clock,
+  warn: (message: string) => void,
+): Store {
+  // What is not said is up to a store that answers for itself; any other fails.
+  if (mode === undefined) return store;
+  checkStoreErrorMode(mode);
+  if (store.answering !== undefined) return store.answering(mode);
+  return withStoreErrors(store, {
+    mode,
+    clock,
+    report: (error, failures) => warn(failureOf(error, failures, mode)),
+  });
 }
 
 const outcomes: Readonly<Record<StoreErrorMode, string>> = {

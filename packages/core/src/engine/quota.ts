@@ -218,5 +218,5 @@ function slotOf(
     [{ name: `${name}-concurrency`, algorithm: 'sliding-window-log', limit, window: timeout }],
     where,
   );
-  return lineOf(policy!, 'slot', { unit: 'concurrent-requests', rule });
+  return lineOf({ ...policy!, borrowed: true }, 'slot', { unit: 'concurrent-requests', rule });
 }

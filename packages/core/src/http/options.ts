@@ -9,8 +9,8 @@ import type { Overrides } from '../identity/overrides.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { checkNames, checkType } from '../options.js';
 import type { PolicyInput } from '../policy.js';
+import type { StoreErrorMode } from '../resilience/outage-options.js';
 import type { Store } from '../store.js';
-import type { StoreErrorMode } from '../store-errors.js';
 import type { HeaderOptions } from './headers.js';
 import type { RequestDecision } from './ledger.js';
 import type { LimitedResponse } from './refusal.js';
@@ -96,7 +96,10 @@ export interface RateLimitOptions<R, S = unknown> extends Limiting<R> {
 
   /** @default a MemoryStore of its own */
   store?: Store;
-  /** What becomes of a request when the store fails. @default 'throw' */
+  /**
+   * What becomes of a request when the store fails; by `'fallback'` this process decides, on from what the store has
+   * last said of the client. @default 'throw', or what the store says for itself
+   */
   onStoreError?: StoreErrorMode;
   /** Times the holding of requests, and the default store. @default systemClock */
   clock?: Clock;

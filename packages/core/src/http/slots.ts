@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.js';
 import type { Demand } from '../engine/line.js';
 import { isPromise } from '../maybe-promise.js';
+import { takeBack } from '../resilience/store-errors.js';
 import type { Store } from '../store.js';
-import { takeBack } from '../store-errors.js';
 import { whenClosed } from './closing.js';
 import type { ResponseLike } from './reader.js';
 

@@ -1,4 +1,4 @@
-import type { Algorithm } from '../algorithms/algorithm.js';
+import { type Algorithm, micros, type Told } from '../algorithms/algorithm.js';
 import { algorithmOf } from '../algorithms/index.js';
 import type { Charge, Refund } from '../charge.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
@@ -6,7 +6,7 @@ import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
-import type { SyncStore } from '../store.js';
+import type { Known, SyncStore } from '../store.js';
 import { Evictor } from './eviction.js';
 import { KeyHash } from './key-hash.js';
 import { OPEN, REFUSED, ROW, type Shard } from './shard.js';
@@ -94,10 +94,13 @@ export class MemoryStore implements SyncStore {
       const slot = this.#slot;
       if (slot < 0) continue;
       const algorithm = algorithmOf(policy.algorithm);
-      const grantedAt = at === undefined ? undefined : Math.round(at * 1_000);
-      const state = algorithm.giveBack(policy, this.#read(shard, slot, algorithm), cost, grantedAt, now);
+      const grantedAt = at === undefined ? undefined : micros(at);
+      const before = this.#read(shard, slot, algorithm);
+      const isFresh = shard.cells[ROW * slot]! <= now;
+      const state = isFresh ? undefined : algorithm.giveBack(policy, before, cost, grantedAt, now);
       if (state === undefined) this.#table.remove(shard, slot);
-      else this.#write(shard, slot, policy, state, algorithm.decide(policy, state, 0, now, false).decision);
+      else if (state !== before)
+        this.#write(shard, slot, policy, state, algorithm.decide(policy, state, 0, now, false).decision);
     }
   }
 
@@ -105,6 +108,45 @@ export class MemoryStore implements SyncStore {
     for (const policy of policies) {
       const shard = this.#locate(key, policy);
       if (this.#slot >= 0) this.#table.remove(shard, this.#slot);
+    }
+  }
+
+  /**
+   * Takes over what a decision of another store tells of a key: the key then has what the decision says, and never gets
+   * it back sooner than in that store.
+   */
+  recall(policy: CompiledPolicy, key: string, told: Told): void {
+    const now = this.#now();
+    const shard = this.#locate(key, policy);
+    const slot = this.#slot;
+    if (micros(told.at) + micros(told.resetAfter) <= now) {
+      if (slot >= 0) this.#table.remove(shard, slot);
+      return;
+    }
+    const algorithm = algorithmOf(policy.algorithm);
+    const known = slot >= 0 && shard.cells[ROW * slot]! > now;
+    const before = known ? this.#read(shard, slot, algorithm) : undefined;
+    this.#keep(shard, slot, policy, algorithm.recall(policy, told, before), told, now);
+  }
+
+  lower(known: readonly Known[]): void {
+    const now = this.#now();
+    for (const told of known) {
+      const { policy, key } = told;
+      const freshAt = micros(told.at) + micros(told.resetAfter);
+      if (freshAt <= now) continue;
+      const shard = this.#locate(key, policy);
+      const slot = this.#slot;
+      const algorithm = algorithmOf(policy.algorithm);
+      let state = algorithm.recall(policy, told, undefined);
+      if (slot >= 0 && shard.cells[ROW * slot]! > now) {
+        const before = this.#read(shard, slot, algorithm);
+        const { remaining } = algorithm.decide(policy, before, 0, now, false).decision;
+        if (remaining <= told.remaining && shard.cells[ROW * slot]! >= freshAt) continue;
+        state = algorithm.worse(policy, before, state, now);
+      }
+      const { decision } = algorithm.decide(policy, state, 0, now, false);
+      this.#keep(shard, slot, policy, state, decision, now);
     }
   }
 
@@ -147,22 +189,26 @@ export class MemoryStore implements SyncStore {
     if (!take) return decision;
 
     if (state !== before && state !== undefined) {
-      if (slot >= 0) this.#write(shard, slot, policy, state, decision);
-      else this.#add(policy, state, decision, now);
+      this.#keep(shard, slot, policy, state, decision, now);
     } else if (known && !decision.allowed && decision.retryAfter !== Number.POSITIVE_INFINITY) {
       shard.mark(slot, REFUSED);
-      shard.openFrom = Math.min(shard.openFrom, now + Math.round(decision.retryAfter * 1_000));
+      shard.openFrom = Math.min(shard.openFrom, now + micros(decision.retryAfter));
     }
     return decision;
   }
 
-  #add(policy: CompiledPolicy, state: unknown, decision: Decision, now: number): void {
+  #keep(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, told: Told, now: number): void {
+    if (slot >= 0) this.#write(shard, slot, policy, state, told);
+    else this.#add(policy, state, told, now);
+  }
+
+  #add(policy: CompiledPolicy, state: unknown, told: Told, now: number): void {
     if (this.#table.size >= this.#maxKeys) this.#evictor.makeRoom(now);
     const { low, high } = this.#hash;
     const shard = this.#table.shardWithRoom(high);
     const slot = shard.add(low, high, this.#numbers.get(policy.id)!);
     this.#table.size++;
-    this.#write(shard, slot, policy, state, decision);
+    this.#write(shard, slot, policy, state, told);
     this.#sweeper.keyAdded(now);
   }
 
@@ -170,18 +216,18 @@ export class MemoryStore implements SyncStore {
     return algorithm.cells ? algorithm.cells.read(shard.cells, ROW * slot + 1) : shard.object(slot);
   }
 
-  #write(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, decision: Decision): void {
-    const now = Math.round(decision.at * 1_000);
-    const freshAt = now + Math.round(decision.resetAfter * 1_000);
+  #write(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, told: Told): void {
+    const now = micros(told.at);
+    const freshAt = now + micros(told.resetAfter);
     shard.cells[ROW * slot] = freshAt;
     if (freshAt < shard.freshFrom) shard.freshFrom = freshAt;
     const algorithm = algorithmOf(policy.algorithm);
     if (algorithm.cells) algorithm.cells.write(shard.cells, ROW * slot + 1, state);
     else shard.setObject(slot, state);
 
-    shard.mark(slot, decision.remaining > 0 ? OPEN : REFUSED);
-    if (decision.remaining > 0) return;
+    shard.mark(slot, told.remaining > 0 ? OPEN : REFUSED);
+    if (told.remaining > 0) return;
     const next = algorithm.decide(policy, state, 1, now, false).decision;
-    shard.openFrom = Math.min(shard.openFrom, now + Math.round(next.retryAfter * 1_000));
+    shard.openFrom = Math.min(shard.openFrom, now + micros(next.retryAfter));
   }
 }

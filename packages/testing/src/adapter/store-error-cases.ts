@@ -104,8 +104,13 @@ export function storeErrorCases<R>(define: Define<R>): void {
       clock.advance(60_000);
       assert.deepEqual(await app.statuses(2), [200, 429]);
       store.down = false;
+      // What was granted without the store counts there, too.
+      assert.deepEqual(await app.statuses(2), [429, 429]);
+      clock.advance(60_000);
       assert.deepEqual(await app.statuses(2), [200, 429]);
       assert.deepEqual(sources, ['fallback', 'fallback', 'store']);
+      store.down = true;
+      assert.deepEqual(await app.statuses(1), [429]);
     });
 
     define(`punishes nobody for what is refused while the store ${how}`, async ({ start }) => {

@@ -1,12 +1,13 @@
 import { ManualClock, storeSuite } from '@sluice/testing';
 import { describe, expect, it, test } from 'vitest';
-import { SluiceError } from '../src/errors.ts';
-import { MemoryStore } from '../src/memory/memory-store.ts';
-import { compilePenalty } from '../src/penalty.ts';
-import { compilePolicies } from '../src/policy.ts';
-import { isSyncStore, type Store } from '../src/store.ts';
-import { type StoreErrorMode, withStoreErrors } from '../src/store-errors.ts';
-import { asyncStore } from './limiter/async-store.ts';
+import { SluiceError } from '../../src/errors.ts';
+import { MemoryStore } from '../../src/memory/memory-store.ts';
+import { compilePenalty } from '../../src/penalty.ts';
+import { compilePolicies } from '../../src/policy.ts';
+import type { StoreErrorMode } from '../../src/resilience/outage-options.ts';
+import { withStoreErrors } from '../../src/resilience/store-errors.ts';
+import { isSyncStore, type Store } from '../../src/store.ts';
+import { asyncStore } from '../limiter/async-store.ts';
 
 const [policy, other] = compilePolicies(
   [
@@ -134,16 +135,16 @@ describe.each(faults)('a store that %s', (fault) => {
     ]);
   });
 
-  it('is replaced by a memory store with the same policies in mode fallback', async () => {
+  it('is replaced by a memory store that goes on from the last known count in mode fallback', async () => {
     const { store, state, clock } = setUp('fallback');
-    await store.consume([{ ...charge, cost: 5 }]);
+    await store.consume([{ ...charge, cost: 2 }]);
     state.fault = fault;
-    for (let left = 4; left >= 0; left--) {
+    for (let left = 2; left >= 0; left--) {
       expect(await store.consume([charge])).toMatchObject([{ allowed: true, remaining: left, source: 'fallback' }]);
     }
     expect(await store.peek([charge])).toMatchObject([{ allowed: false, retryAfter: 60_000, source: 'fallback' }]);
     state.fault = undefined;
-    expect(await store.peek([charge])).toMatchObject([{ allowed: false, remaining: 0, source: 'store' }]);
+    expect(await store.peek([charge])).toMatchObject([{ allowed: true, remaining: 3, source: 'store' }]);
     state.fault = fault;
     clock.advance(60_000);
     expect(await store.consume([charge])).toMatchObject([{ allowed: true, remaining: 4, source: 'fallback' }]);
@@ -256,9 +257,10 @@ describe('units that go back', () => {
     await store.consume([charge]);
     state.fault = undefined;
     await store.release([charge]);
-    expect(await store.peek([charge])).toMatchObject([{ remaining: 2 }]);
     state.fault = 'throws';
-    expect(await store.peek([charge])).toMatchObject([{ remaining: 4 }]);
+    expect(await store.peek([charge])).toMatchObject([{ remaining: 1, source: 'fallback' }]);
+    state.fault = undefined;
+    expect(await store.peek([charge])).toMatchObject([{ remaining: 2, source: 'store' }]);
   });
 
   it('of a request that was refused or only peeked are none', async () => {
@@ -323,7 +325,7 @@ describe('reports', () => {
     store.peek([charge]);
     expect(reports).toEqual([['connection lost', 1]]);
     clock.advance(0.001);
-    store.release([charge]);
+    store.release([{ ...charge, key: 'bob' }]);
     expect(reports).toEqual([
       ['connection lost', 1],
       ['connection lost', 6],

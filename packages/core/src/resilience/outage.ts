@@ -1,0 +1,255 @@
+import type { Charge, Refund } from '../charge.js';
+import type { Clock } from '../clock.js';
+import type { Decision } from '../decision.js';
+import { SluiceError, show } from '../errors.js';
+import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
+import { checkType } from '../options.js';
+import type { CompiledPolicy } from '../policy.js';
+import type { Known, Store } from '../store.js';
+import { AnsweringStore } from './answering-store.js';
+import { Fallback } from './fallback.js';
+import { LastKnown } from './last-known.js';
+import { LocalGrants, stateOf } from './local-grants.js';
+import { isMisuse } from './misuse.js';
+import { checkStoreErrorMode, type OutageOptions, type StoreErrorMode } from './outage-options.js';
+import { Repair } from './repair.js';
+import { Reports } from './reports.js';
+import { closed, open } from './unknown.js';
+
+type Ask = 'consume' | 'peek';
+
+/**
+ * An Outage answers in place of a store that fails, in as many ways as are wanted: all of them know the same. It keeps
+ * what the store has last said of each key, and when the store may have lost its counts, or units were granted without
+ * it, tells it what is known before it is asked for the key again, if it can be told.
+ */
+export class Outage {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #reports: Reports;
+  readonly #lastKnown: LastKnown;
+  readonly #fallback: Fallback;
+  readonly #losesCounts: (error: unknown) => boolean;
+  readonly #grants = new LocalGrants();
+  readonly #repair = new Repair();
+  readonly #repairs: boolean;
+  /** What nobody would ask for is not kept. */
+  #learns: boolean;
+
+  /** @throws SluiceError `INVALID_OPTION` for options that cannot work. */
+  constructor(store: Store, options: OutageOptions) {
+    const { clock, report, instances = 1, indivisible = 'deny', losesCounts = isMoreThanSlow } = options;
+    if (!Number.isSafeInteger(instances) || instances < 1 || instances > mostInstances) {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `'instances' must be how many processes share the store at the most, an integer from 1 to ${mostInstances}; ` +
+          `got ${show(instances)}.`,
+      );
+    }
+    if (indivisible !== 'deny' && indivisible !== 'allow') {
+      throw new SluiceError('INVALID_OPTION', `'indivisible' is 'deny' or 'allow'; got ${show(indivisible)}.`);
+    }
+    checkType(options, 'losesCounts', 'function', 'Outage');
+    this.#store = store;
+    this.#clock = clock;
+    this.#reports = new Reports(clock, report);
+    this.#lastKnown = new LastKnown(clock);
+    this.#fallback = new Fallback(this.#lastKnown, instances, indivisible);
+    this.#losesCounts = losesCounts;
+    this.#repairs = store.lower !== undefined;
+    this.#learns = this.#repairs;
+  }
+
+  /**
+   * The store, answering so where it fails.
+   * @throws SluiceError `INVALID_OPTION` for an unknown mode.
+   */
+  answering(mode: StoreErrorMode): Store {
+    checkStoreErrorMode(mode);
+    if (mode === 'fallback') this.#learns = true;
+    return new AnsweringStore(this, mode, this.#store);
+  }
+
+  /** To be called when the store may have lost its counts without having failed, as after a reconnection. */
+  suspect(): void {
+    if (this.#repairs) this.#repair.suspect(this.#lastKnown.now(), this.#lastKnown.freshBy);
+  }
+
+  /** Asks the store, and answers by `mode` where it fails. */
+  ask(method: Ask, charges: readonly Charge[], mode: StoreErrorMode): MaybePromise<readonly Decision[]> {
+    const { round } = this.#repair;
+    let answer: MaybePromise<readonly Decision[]>;
+    try {
+      answer = this.#repair.isIdle ? this.#store[method](charges) : this.#tellAndAsk(method, charges);
+    } catch (error) {
+      return this.#answer(method, charges, mode, error);
+    }
+    if (!isPromise(answer)) return this.#checked(method, charges, mode, round, answer);
+    return answer.then(
+      (decisions) => this.#checked(method, charges, mode, round, decisions),
+      (error: unknown) => this.#answer(method, charges, mode, error),
+    );
+  }
+
+  /** Gives units back; fails as the store does. What was granted without the store never gets there. */
+  takeBack(refunds: readonly Refund[]): MaybePromise<void> {
+    this.#grants.expire(this.#lastKnown.now() / 1_000);
+    const own = this.#grants.isEmpty ? refunds : refunds.filter((refund) => !this.#takeLocal(refund));
+    if (own.length === 0) return;
+    const taken = () => {
+      if (this.#learns) this.#lastKnown.release(own);
+    };
+    try {
+      const released = this.#store.release(own);
+      if (!isPromise(released)) return taken();
+      return released.then(taken, (error: unknown) => {
+        this.#failed(error);
+        throw error;
+      });
+    } catch (error) {
+      this.#failed(error);
+      throw error;
+    }
+  }
+
+  /** As `takeBack`, but units that the store fails to take back are lost: the request they belong to has been answered. */
+  release(refunds: readonly Refund[]): MaybePromise<void> {
+    const lost = (error: unknown) => {
+      if (isMisuse(error)) throw error;
+      this.#reports.failure(error);
+    };
+    try {
+      const released = this.takeBack(refunds);
+      return isPromise(released) ? released.then(undefined, lost) : released;
+    } catch (error) {
+      lost(error);
+    }
+  }
+
+  /** Fails as the store does: who asks for a reset must know whether it was done. */
+  reset(key: string, policies: readonly CompiledPolicy[]): MaybePromise<void> {
+    this.#lastKnown.forget(key, policies);
+    return this.#store.reset(key, policies);
+  }
+
+  /** Forgets what is known, and closes the store. */
+  close(): MaybePromise<void> {
+    this.#lastKnown.memory.close();
+    return this.#store.close?.();
+  }
+
+  /** The one call goes out right behind the other, so that the two together take no longer than one. */
+  #tellAndAsk(method: Ask, charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
+    const known: Known[] = [];
+    for (const charge of charges) {
+      if (!this.#isDue(charge)) continue;
+      const one = this.#lastKnown.of(charge);
+      if (one !== undefined) known.push(one);
+    }
+    if (known.length === 0) return this.#store[method](charges);
+    const told = this.#store.lower!(known);
+    if (!isPromise(told)) return this.#store[method](charges);
+    let answer: MaybePromise<readonly Decision[]>;
+    try {
+      answer = this.#store[method](charges);
+    } catch (error) {
+      abandon(told);
+      throw error;
+    }
+    return Promise.all([answer, told]).then(([decisions]) => decisions);
+  }
+
+  #checked(
+    method: Ask,
+    charges: readonly Charge[],
+    mode: StoreErrorMode,
+    round: number,
+    answer: readonly Decision[],
+  ): readonly Decision[] {
+    if (!isComplete(answer, charges.length)) {
+      const error = new Error(
+        `The store must answer '${method}' with one decision for each of ${charges.length} charges; got ${show(answer)}.`,
+      );
+      return this.#answer(method, charges, mode, error);
+    }
+    if (this.#learns) this.#learn(charges, answer, round);
+    return answer;
+  }
+
+  #learn(charges: readonly Charge[], answer: readonly Decision[], round: number): void {
+    if (this.#repair.isIdle) {
+      this.#lastKnown.learn(charges, answer);
+    } else if (round === this.#repair.round) {
+      this.#lastKnown.learn(charges, answer);
+      for (const charge of charges) this.#repair.told(stateOf(charge));
+    } else {
+      // The store had not been told when it was asked this; what it does not know must not be forgotten.
+      this.#lastKnown.learn(charges, answer, (charge) => this.#isDue(charge));
+    }
+  }
+
+  #isDue(charge: Charge): boolean {
+    return isRepaired(charge.policy) && this.#repair.isDue(stateOf(charge), this.#lastKnown.now());
+  }
+
+  #answer(method: Ask, charges: readonly Charge[], mode: StoreErrorMode, error: unknown): readonly Decision[] {
+    if (isMisuse(error)) throw error;
+    this.#failed(error);
+    if (mode === 'throw') throw error;
+    this.#reports.failure(error);
+    const at = this.#clock.now() / 1_000;
+    if (mode === 'deny') return closed(charges, at);
+    const decisions = mode === 'allow' ? open(charges, at) : this.#fallback.ask(method, charges);
+    if (method === 'consume') this.#note(charges, decisions);
+    return decisions;
+  }
+
+  #failed(error: unknown): void {
+    if (this.#repairs && !isMisuse(error) && this.#losesCounts(error)) this.suspect();
+  }
+
+  /** Notes what was granted without the store. */
+  #note(charges: readonly Charge[], decisions: readonly Decision[]): void {
+    if (!decisions.every(({ allowed }) => allowed)) return;
+    for (const [i, charge] of charges.entries()) {
+      if (charge.cost === 0) continue;
+      const decision = decisions[i]!;
+      const isCounted = decision.source === 'fallback';
+      const freshAt = decision.at + (isCounted ? decision.resetAfter : charge.policy.windowMs);
+      this.#grants.note(charge, isCounted ? charge.cost : 0, decision.at, freshAt);
+      if (!isCounted || !this.#repairs || !isRepaired(charge.policy)) continue;
+      this.#lastKnown.expect(decision);
+      this.#repair.owe(stateOf(charge));
+    }
+  }
+
+  /** Takes units back that were granted without the store. */
+  #takeLocal(refund: Refund): boolean {
+    const units = this.#grants.redeem(refund);
+    if (units === undefined) return false;
+    if (units > 0) {
+      const cost = this.#fallback.costOf({ ...refund, cost: units });
+      this.#lastKnown.memory.release([{ ...refund, cost }]);
+    }
+    return true;
+  }
+}
+
+/** More than this would divide no policy into parts. */
+const mostInstances = 1_000_000;
+
+/** Whether a store is told what is known of a policy's keys: of borrowed units nothing is, and blocks are left alone. */
+function isRepaired({ borrowed, algorithm }: CompiledPolicy): boolean {
+  return borrowed === undefined && algorithm !== 'penalty';
+}
+
+/** A store that only was too slow has lost nothing. */
+function isMoreThanSlow(error: unknown): boolean {
+  return !(error instanceof SluiceError && error.code === 'STORE_TIMEOUT');
+}
+
+function isComplete(answer: readonly Decision[] | undefined, charges: number): boolean {
+  if (!Array.isArray(answer) || answer.length !== charges) return false;
+  for (let i = 0; i < charges; i++) if (typeof answer[i]?.allowed !== 'boolean') return false;
+  return true;
+}

@@ -1,0 +1,58 @@
+/** Keys that are kept track of: beyond them, repair is left to the other processes. */
+const most = 100_000;
+
+/**
+ * Repair knows of which keys a store must be told what is known, once, before it decides on them again: of all keys
+ * where it may have lost its counts, until what was known of them is fresh again, and of single ones that have taken
+ * units without it.
+ */
+export class Repair {
+  /** Keys that have taken units without the store. */
+  readonly #owed = new Set<string>();
+  /** Keys of which the store has been told. */
+  readonly #done = new Set<string>();
+  /** Microseconds, on the store's clock; 0 while no counts may be lost. */
+  #until = 0;
+  #round = 0;
+
+  get isIdle(): boolean {
+    return this.#until === 0 && this.#owed.size === 0;
+  }
+
+  /** Grows whenever there is more to tell: what was asked in an earlier round was asked of a store that was not told. */
+  get round(): number {
+    return this.#round;
+  }
+
+  /** The store may have lost its counts; what is known of it is fresh by `until`. */
+  suspect(now: number, until: number): void {
+    this.#done.clear();
+    this.#round++;
+    this.#until = until > now ? until : 0;
+  }
+
+  /** The key has taken units without the store. */
+  owe(state: string): void {
+    this.#owed.add(state);
+    this.#round++;
+    if (this.#owed.size > most) this.#owed.delete(this.#owed.keys().next().value!);
+  }
+
+  isDue(state: string, now: number): boolean {
+    if (this.#until !== 0 && now >= this.#until) this.#end();
+    return this.#owed.has(state) || (this.#until !== 0 && !this.#done.has(state));
+  }
+
+  /** The store has been told of the key. */
+  told(state: string): void {
+    this.#owed.delete(state);
+    if (this.#until === 0) return;
+    this.#done.add(state);
+    if (this.#done.size > most) this.#end();
+  }
+
+  #end(): void {
+    this.#until = 0;
+    this.#done.clear();
+  }
+}
