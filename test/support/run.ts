@@ -24,6 +24,8 @@ export async function run(command: string, args: readonly string[], options: Run
   child.stderr.setEncoding('utf8').on('data', (text) => {
     stderr += text;
   });
+  // A command may end before it has read its input; its result says how.
+  child.stdin.on('error', () => {});
   child.stdin.end(options.input ?? '');
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };

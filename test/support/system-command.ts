@@ -2,14 +2,21 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { run } from './run.js';
 
+/** The packages that have a command, where a package is not named like it. */
+export interface PackageNames {
+  readonly apt?: string;
+  readonly brew?: string;
+}
+
 /** Finds a command on the PATH, or installs it with the system's package manager where that is allowed. */
-export async function systemCommand(name: string, packageName = name): Promise<string> {
+export async function systemCommand(name: string, packages: PackageNames = {}): Promise<string> {
   const present = onPath(name);
   if (present) return present;
 
-  const [manager, ...args] = installer(packageName);
+  const { apt = name, brew = name } = packages;
+  const [manager, ...args] = installer(apt, brew);
   if (manager === undefined) {
-    throw new Error(`The tests need '${name}'. Install it, for instance: sudo apt-get install -y ${packageName}`);
+    throw new Error(`The tests need '${name}'. Install it, for instance: sudo apt-get install -y ${apt}`);
   }
   console.log(`'${name}' is missing; installing it: ${[manager, ...args].join(' ')}`);
   if (manager === 'apt-get') await run('apt-get', ['update']);
@@ -19,9 +26,12 @@ export async function systemCommand(name: string, packageName = name): Promise<s
   throw new Error(`'${[manager, ...args].join(' ')}' ended with ${code}; run it by hand.\n${stderr}`);
 }
 
-function installer(packageName: string): readonly string[] {
-  if (onPath('apt-get') && process.getuid?.() === 0) return ['apt-get', 'install', '-y', packageName];
-  if (onPath('brew')) return ['brew', 'install', packageName];
+function installer(apt: string, brew: string): readonly string[] {
+  if (onPath('apt-get') && process.getuid?.() === 0) {
+    // Several test files may find at once that it is missing: they wait for one another.
+    return ['apt-get', '-o', 'DPkg::Lock::Timeout=120', 'install', '-y', apt];
+  }
+  if (onPath('brew')) return ['brew', 'install', brew];
   return [];
 }
 
