@@ -8,6 +8,9 @@ import { ManualClock } from '@sluice/testing';
 import express from 'express';
 import { afterAll, describe, expect, it } from 'vitest';
 import { blocksOf, documents, root, tableAfter } from './support/documents.js';
+import { RedisCluster } from './support/redis/cluster.js';
+import { RedisSentinels } from './support/redis/sentinel.js';
+import { RedisServer } from './support/redis/server.js';
 import { Program, run } from './support/run.js';
 
 /** What runs each command that the documents show. */
@@ -21,6 +24,7 @@ const commands: Readonly<Record<string, string>> = {
   'npm install @sluice/express': 'packages.test.ts',
   'npm install @sluice/koa': 'packages.test.ts',
   'npm install @sluice/fastify': 'packages.test.ts',
+  'npm install @sluice/redis ioredis': 'packages.test.ts',
   'npm install --save-dev @sluice/testing': 'packages.test.ts',
 };
 
@@ -28,6 +32,36 @@ const commands: Readonly<Record<string, string>> = {
 mkdirSync(join(root, 'test/.blocks'), { recursive: true });
 const folder = mkdtempSync(join(root, 'test/.blocks/run-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The servers that programs ask for, by the variable that tells a program where they are. */
+const servers = {
+  REDIS_URL: async () => {
+    const server = await RedisServer.start();
+    return { where: server.url, stop: () => server.stop() };
+  },
+  REDIS_NODES: async () => {
+    const cluster = await RedisCluster.start();
+    return { where: cluster.ports.map((port) => `127.0.0.1:${port}`).join(), stop: () => cluster.stop() };
+  },
+  SENTINELS: async () => {
+    const sentinels = await RedisSentinels.start();
+    const where = sentinels.sentinelPorts.map((port) => `127.0.0.1:${port}`).join();
+    return { where, stop: () => sentinels.stop() };
+  },
+};
+
+/** Starts what a program needs. */
+async function surroundingsOf(text: string): Promise<{ env: Record<string, string>; stop(): Promise<void> }> {
+  const env: Record<string, string> = {};
+  const stops: (() => Promise<void>)[] = [];
+  for (const [name, start] of Object.entries(servers)) {
+    if (!text.includes(`process.env.${name}`)) continue;
+    const { where, stop } = await start();
+    env[name] = where;
+    stops.push(stop);
+  }
+  return { env, stop: async () => void (await Promise.all(stops.map((stop) => stop()))) };
+}
 
 const blocks = documents().flatMap(blocksOf);
 const programs = blocks.filter(({ language }) => language === 'ts');
@@ -51,19 +85,27 @@ describe('the documents', () => {
     writeFileSync(join(folder, `block-${i}.ts`), programs[i]!.text);
     const preload = join(root, 'test/support/loopback.mjs');
     const args = ['--conditions=source', '--import', 'tsx', '--import', preload, `block-${i}.ts`];
-    if (!programs[i]!.text.includes('.listen(')) {
-      const { code, stderr } = await run(process.execPath, args, { cwd: folder });
-      expect(stderr).toBe('');
-      expect(code).toBe(0);
-      return;
-    }
-    const program = new Program(process.execPath, args, { cwd: folder });
+    const { env, stop } = await surroundingsOf(programs[i]!.text);
     try {
-      const [, port] = await program.says(/port (\d+)/);
-      const response = await fetch(`http://127.0.0.1:${port}/`);
-      expect(Number(response.headers.get('x-ratelimit-remaining'))).toBeGreaterThan(0);
+      if (!programs[i]!.text.includes('.listen(')) {
+        const { code, stdout, stderr } = await run(process.execPath, args, { cwd: folder, env });
+        expect(stderr).toBe('');
+        expect(code).toBe(0);
+        // What a program says that it prints, it prints.
+        const printed = /console\.log\(.*; \/\/ (\w+)$/m.exec(programs[i]!.text)?.[1];
+        if (printed !== undefined) expect(stdout.split('\n')).toContain(printed);
+        return;
+      }
+      const program = new Program(process.execPath, args, { cwd: folder, env });
+      try {
+        const [, port] = await program.says(/port (\d+)/);
+        const response = await fetch(`http://127.0.0.1:${port}/`);
+        expect(Number(response.headers.get('x-ratelimit-remaining'))).toBeGreaterThan(0);
+      } finally {
+        await program.end();
+      }
     } finally {
-      await program.end();
+      await stop();
     }
   });
 
@@ -110,11 +152,12 @@ describe('the README', () => {
   );
 
   it.each([
-    ['README.md', '## Options', 'http/options.ts', 'RateLimitOptions'],
-    ['docs/rules.md', '| field of a rule', 'engine/limiting.ts', 'Rule'],
-    ['docs/rules.md', '| field of `penalty`', 'penalty.ts', 'PenaltyOptions'],
-    ['docs/identity.md', '| field of `identity`', 'identity/options.ts', 'IdentityOptions'],
-    ['docs/responses.md', '| field of `response`', 'http/response.ts', 'ResponseOptions'],
+    ['README.md', '## Options', 'core/src/http/options.ts', 'RateLimitOptions'],
+    ['docs/rules.md', '| field of a rule', 'core/src/engine/limiting.ts', 'Rule'],
+    ['docs/rules.md', '| field of `penalty`', 'core/src/penalty.ts', 'PenaltyOptions'],
+    ['docs/identity.md', '| field of `identity`', 'core/src/identity/options.ts', 'IdentityOptions'],
+    ['docs/responses.md', '| field of `response`', 'core/src/http/response.ts', 'ResponseOptions'],
+    ['docs/redis.md', '| option |', 'redis/src/redis-store-options.ts', 'FallbackOptions'],
   ])('and the other documents list every option: %s, %s', (document, before, file, type) => {
     const options = fieldsOf(file, type);
     expect(options.length).toBeGreaterThan(5);
@@ -186,8 +229,8 @@ async function respond(options: ExpressRateLimitOptions, times: number) {
 
 /** The optional and the required fields of an interface of core, with those of what it extends in the same folder. */
 function fieldsOf(file: string, type: string): string[] {
-  const folder = join(root, 'packages/core/src');
-  const source = [file, 'engine/limiting.ts'].map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
+  const files = [file, 'core/src/engine/limiting.ts'];
+  const source = files.map((name) => readFileSync(join(root, 'packages', name), 'utf8')).join('\n');
   const [, head = '', body = ''] =
     new RegExp(`export interface ${type}\\b([^{]*)\\{([\\s\\S]*?)\\n\\}`).exec(source) ?? [];
   const base = /extends (\w+)/.exec(head)?.[1];

@@ -1,0 +1,40 @@
+import { SluiceError } from '@sluice/core';
+import { show } from '@sluice/core/checks';
+
+/**
+ * A RedisClient is the slice of a client that a RedisStore uses. An ioredis `Redis` (also one that asks sentinels) or
+ * `Cluster` is one; for node-redis there is `fromNodeRedis`. The client stays its user's: a store neither configures nor
+ * closes it.
+ */
+export interface RedisClient {
+  evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): PromiseLike<unknown>;
+  eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): PromiseLike<unknown>;
+  /** Commands are sent only while it is `'ready'`. A client without one is taken to be ready always. */
+  readonly status?: string;
+  /** Starts a client that waits for its first command. */
+  connect?(): PromiseLike<unknown>;
+  once?(event: 'ready', listener: () => void): unknown;
+  on?(event: 'ready', listener: () => void): unknown;
+  off?(event: 'ready', listener: () => void): unknown;
+  /** Whether keys are spread over several servers, so that one script cannot reach them all. */
+  readonly isCluster?: boolean;
+  /** The servers of each slot, the master first. */
+  readonly slots?: readonly (readonly string[])[];
+  readonly options?: object;
+}
+
+/** @throws SluiceError `INVALID_OPTION` for what runs no scripts. */
+export function checkClient(client: RedisClient): void {
+  const { evalsha, eval: run } = (client ?? {}) as Partial<RedisClient>;
+  if (typeof evalsha === 'function' && typeof run === 'function') return;
+  if (typeof (client as { evalSha?: unknown } | null)?.evalSha === 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      'RedisStore: this looks like a client of node-redis. Wrap it: new RedisStore(fromNodeRedis(client), …).',
+    );
+  }
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `RedisStore needs a client of ioredis, like new RedisStore(new Redis(), { instances: 1 }); got ${show(client)}.`,
+  );
+}

@@ -1,0 +1,5 @@
+export type { RedisClient } from './client.js';
+export { clientOptions, clusterOptions } from './client-options.js';
+export { fromNodeRedis, type NodeRedisClient } from './node-redis.js';
+export { RedisStore } from './redis-store.js';
+export type { RedisStoreOptions } from './redis-store-options.js';

@@ -1,0 +1,68 @@
+import type { CircuitChange, Logger, StoreErrorMode } from '@sluice/core';
+
+/** A Journal tells an operator what a store does, and what he can do. */
+export class Journal {
+  readonly #logger: Logger;
+  readonly #meanwhile: string;
+
+  constructor(logger: Logger | undefined, mode: StoreErrorMode, instances: number) {
+    this.#logger = logger ?? { warn: (message) => process.emitWarning(message, { code: 'SLUICE_WARNING' }) };
+    this.#meanwhile = meanwhileOf(mode, instances);
+  }
+
+  /** A server is no longer asked, or is asked again. */
+  changed({ circuit, from, to, error }: CircuitChange): void {
+    if (to === 'open' && from === 'closed') {
+      this.#warn(
+        `RedisStore: ${nameOf(circuit)} fails (${textOf(error)}), and is probed until it answers. ${this.#meanwhile}`,
+      );
+    } else if (to === 'closed') this.#info(`RedisStore: ${nameOf(circuit)} answers again, and decides.`);
+  }
+
+  /** Calls have failed. */
+  failed(error: unknown, failures: number): void {
+    const times = failures === 1 ? 'A call' : `${failures} calls`;
+    this.#warn(`RedisStore: ${times} failed, the last because: ${textOf(error)} ${this.#meanwhile}`);
+  }
+
+  /** Something is set so that it will do harm some day. */
+  warn(message: string): void {
+    this.#warn(message);
+  }
+
+  /** A logger that fails must not fail a request. */
+  #warn(message: string): void {
+    try {
+      this.#logger.warn(message);
+    } catch {}
+  }
+
+  #info(message: string): void {
+    try {
+      this.#logger.info?.(message);
+    } catch {}
+  }
+}
+
+function meanwhileOf(mode: StoreErrorMode, instances: number): string {
+  switch (mode) {
+    case 'fallback':
+      return instances === 1
+        ? 'Meanwhile this process decides in its own memory.'
+        : `Meanwhile each of ${instances} processes grants its share of every limit, from its own memory.`;
+    case 'allow':
+      return 'Meanwhile every request passes.';
+    case 'deny':
+      return 'Meanwhile every request is refused.';
+    case 'throw':
+      return 'Meanwhile requests fail.';
+  }
+}
+
+function nameOf(circuit: string): string {
+  return circuit === 'redis' ? 'Redis' : `Redis ${circuit}`;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

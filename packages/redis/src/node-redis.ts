@@ -1,0 +1,77 @@
+import { SluiceError } from '@sluice/core';
+import { show } from '@sluice/core/checks';
+import type { RedisClient } from './client.js';
+
+interface ScriptOptions {
+  keys: string[];
+  arguments: string[];
+}
+
+/** A NodeRedisClient is the slice of a client, cluster or sentinel of node-redis (the package `redis`) that is used. */
+export interface NodeRedisClient {
+  evalSha(sha: string, options: ScriptOptions): Promise<unknown>;
+  eval(script: string, options: ScriptOptions): Promise<unknown>;
+  readonly isOpen: boolean;
+  /** A cluster has none. */
+  readonly isReady?: boolean;
+  on(event: string, listener: () => void): unknown;
+  once(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
+}
+
+/**
+ * Makes a client of node-redis one that a RedisStore takes. Connect it yourself: `await client.connect()`.
+ *
+ * An `error` event that nobody listens to would end the process, so this listens; the store tells of what fails.
+ * @throws SluiceError `INVALID_OPTION` for what is no such client.
+ */
+export function fromNodeRedis(client: NodeRedisClient): RedisClient {
+  if (typeof client?.evalSha !== 'function' || typeof client.on !== 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `fromNodeRedis takes a client of node-redis, like createClient(); got ${show(client)}.`,
+    );
+  }
+  client.on('error', () => {});
+  return new NodeRedis(client);
+}
+
+class NodeRedis implements RedisClient {
+  readonly isCluster: boolean;
+  readonly #client: NodeRedisClient;
+
+  constructor(client: NodeRedisClient) {
+    this.#client = client;
+    this.isCluster = Array.isArray((client as { masters?: unknown }).masters);
+  }
+
+  get status(): string {
+    const { isOpen, isReady = isOpen } = this.#client;
+    if (isReady) return 'ready';
+    return isOpen ? 'connecting' : 'end';
+  }
+
+  get slots(): readonly (readonly string[])[] | undefined {
+    return undefined;
+  }
+
+  evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown> {
+    return this.#client.evalSha(sha, { keys: args.slice(0, numberOfKeys), arguments: args.slice(numberOfKeys) });
+  }
+
+  eval(script: string, numberOfKeys: number, ...args: string[]): Promise<unknown> {
+    return this.#client.eval(script, { keys: args.slice(0, numberOfKeys), arguments: args.slice(numberOfKeys) });
+  }
+
+  once(event: 'ready', listener: () => void): void {
+    this.#client.once(event, listener);
+  }
+
+  on(event: 'ready', listener: () => void): void {
+    this.#client.on(event, listener);
+  }
+
+  off(event: 'ready', listener: () => void): void {
+    this.#client.off(event, listener);
+  }
+}

@@ -1,0 +1,64 @@
+import { type CircuitChange, type Clock, type Duration, type Logger, SluiceError } from '@sluice/core';
+import { checkClock, checkNames, checkType, show } from '@sluice/core/checks';
+
+/** What does not depend on what follows when Redis fails. */
+export interface CommonOptions {
+  /** Stands before every key: 1 to 64 characters of A-Z a-z 0-9 . _ : @ / -. @default 'ratelimit' */
+  prefix?: string;
+  /** Every decision is made within this time, whatever Redis does: up to a minute. @default '50ms' */
+  deadline?: Duration;
+  /** Is told of every change of state: of the one server, or of each server of a cluster. */
+  onStateChange?: (change: CircuitChange) => void;
+  /** Is told when decisions are made without Redis and why, when Redis is back, and what to set otherwise. @default warnings of the process */
+  logger?: Logger;
+  /** Times deadlines, probes and what is decided without Redis; limits are timed by the server. @default systemClock */
+  clock?: Clock;
+}
+
+/** What follows when Redis fails: this process decides on its own, the request passes, is refused, or fails. */
+export interface FallbackOptions extends CommonOptions {
+  /** @default 'fallback' */
+  onError?: 'fallback';
+  /**
+   * How many processes share the limits, at the most. While Redis fails, each grants its share of every limit: an
+   * integer ≥ 1.
+   */
+  instances: number;
+  /** What follows when a process's share of a limit is less than what is asked for: the request is refused, or passes. @default 'deny' */
+  indivisible?: 'deny' | 'allow';
+}
+
+export interface WithoutFallback extends CommonOptions {
+  onError: 'allow' | 'deny' | 'throw';
+  instances?: number;
+  indivisible?: undefined;
+}
+
+export type RedisStoreOptions = FallbackOptions | WithoutFallback;
+
+const known = ['prefix', 'deadline', 'onStateChange', 'logger', 'clock', 'onError', 'instances', 'indivisible'];
+const example = 'new RedisStore(redis, { instances: 4 })';
+/** @throws SluiceError for options that cannot work, with the remedy. */
+export function checkOptions(options: RedisStoreOptions): void {
+  checkNames(options, known, 'RedisStore', example);
+  checkType(options, 'onStateChange', 'function', 'RedisStore');
+  if (options.clock !== undefined) checkClock(options.clock, 'RedisStore');
+  if (options.logger !== undefined && typeof options.logger?.warn !== 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `RedisStore: 'logger' needs a method warn(), like console; got ${show(options.logger)}.`,
+    );
+  }
+  if ((options.onError ?? 'fallback') === 'fallback') checkInstances(options.instances);
+}
+
+/** @throws SluiceError `INVALID_OPTION` where nothing says by how many to divide the limits. */
+export function checkInstances(instances: number | undefined): void {
+  if (instances !== undefined) return;
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `RedisStore needs 'instances': how many processes share these limits, at the most, like ${example}. While Redis ` +
+      'fails, each grants its share of them. Write 1 where there is only this one, or say what is to follow instead: ' +
+      "onError: 'deny'.",
+  );
+}

@@ -1,0 +1,164 @@
+import {
+  type Charge,
+  type CircuitState,
+  type Clock,
+  type CompiledPolicy,
+  compilePolicies,
+  type Decision,
+  type Duration,
+  GuardedStore,
+  type MaybePromise,
+  Outage,
+  type Refund,
+  SluiceError,
+  type Store,
+  type StoreErrorMode,
+  systemClock,
+} from '@sluice/core';
+import { parseDuration } from '@sluice/core/checks';
+import { checkClient, type RedisClient } from './client.js';
+import { connectionOf } from './connection.js';
+import { isFailure } from './failures.js';
+import { Journal } from './journal.js';
+import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
+import { ScriptRunner } from './script-runner.js';
+import { ScriptStore } from './script-store.js';
+import { Scripts } from './scripts/scripts.js';
+import { clientWarning, serverWarnings } from './settings.js';
+import { StoreKeys } from './store-keys.js';
+import { ClusterTopology, oneServer } from './topology.js';
+
+const scripts = new Scripts();
+
+/** Looked at to find out whether Redis answers; a look takes nothing. */
+const anyCharge = compilePolicies(['1/1s'], 'RedisStore').map((policy) => ({ policy, key: 'sluice', cost: 0 }));
+
+/** Milliseconds between two such looks. */
+const pause = 50;
+
+/**
+ * A RedisStore keeps state in Redis, so that all processes that share it grant every limit together: one script per
+ * decision, by the server's clock. Whatever Redis does, each decision is made within the deadline, and its `source` says
+ * by whom.
+ */
+export class RedisStore implements Store {
+  readonly #outage: Outage;
+  readonly #guarded: GuardedStore;
+  readonly #answering: Store;
+  readonly #clock: Clock;
+  readonly #instances: number | undefined;
+  readonly #stopListening: () => void;
+  readonly #inspect: (key: string) => void;
+  #isInspected = false;
+
+  /** @throws SluiceError for options that cannot work, with the remedy. */
+  constructor(client: RedisClient, options: RedisStoreOptions) {
+    checkClient(client);
+    checkOptions(options);
+    const { prefix = 'ratelimit', deadline = '50ms', clock = systemClock } = options;
+    const { onError = 'fallback', instances = 1, indivisible = 'deny' } = options;
+    this.#clock = clock;
+    this.#instances = options.instances;
+    const keys = new StoreKeys(prefix);
+    const journal = new Journal(options.logger, onError, instances);
+    const connection = connectionOf(client);
+    const topology = client.isCluster ? new ClusterTopology(client) : oneServer;
+    const micros = Math.round(parseDuration(deadline, "RedisStore: 'deadline'") * 1_000);
+    const runner = new ScriptRunner(client, connection, clock, micros);
+    const store = new ScriptStore(runner, keys, topology, scripts);
+    this.#guarded = new GuardedStore(store, {
+      deadline,
+      clock,
+      isFailure,
+      circuitOf: (key) => topology.serverOf(key),
+      probe: (server) => store.probe(server),
+      onChange: (change) => {
+        journal.changed(change);
+        options.onStateChange?.(change);
+      },
+    });
+    this.#outage = new Outage(this.#guarded, {
+      clock,
+      instances,
+      indivisible,
+      report: (error, failures) => journal.failed(error, failures),
+    });
+    this.#answering = this.#outage.answering(onError);
+    this.#stopListening = connection.onReconnect(() => this.#outage.suspect());
+    this.#inspect = (key) => {
+      const warning = clientWarning(client);
+      if (warning !== undefined) journal.warn(warning);
+      // What the server does not tell, or not now, is no reason to fail.
+      serverWarnings(client, connection, keys.probe(key)).then(
+        (warnings) => {
+          for (const warning of warnings) journal.warn(warning);
+        },
+        () => {},
+      );
+    };
+  }
+
+  /** Whether each server is asked: one called `'redis'`, or the servers of a cluster by their addresses. */
+  get states(): ReadonlyMap<string, CircuitState> {
+    return this.#guarded.states;
+  }
+
+  /**
+   * Resolves when Redis answers: for a process that takes requests only then. Nobody needs to wait for it.
+   * @throws SluiceError `STORE_UNAVAILABLE` where that takes longer than `patience`; the last failure is the `cause`.
+   */
+  async ready(patience: Duration = '10s'): Promise<void> {
+    const until = this.#clock.now() + parseDuration(patience, "RedisStore.ready: 'patience'") * 1_000;
+    for (;;) {
+      try {
+        await this.#guarded.peek(anyCharge);
+        return;
+      } catch (cause) {
+        if (this.#clock.now() >= until) {
+          const text = `RedisStore: Redis has not answered within ${patience}. Look at its address, and whether it runs.`;
+          throw new SluiceError('STORE_UNAVAILABLE', text, { cause });
+        }
+        await new Promise<void>((resolve) => this.#clock.after(pause, resolve));
+      }
+    }
+  }
+
+  consume(charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
+    if (!this.#isInspected) this.#inspectOnce(charges);
+    return this.#answering.consume(charges);
+  }
+
+  peek(charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
+    if (!this.#isInspected) this.#inspectOnce(charges);
+    return this.#answering.peek(charges);
+  }
+
+  release(refunds: readonly Refund[]): MaybePromise<void> {
+    return this.#answering.release(refunds);
+  }
+
+  /** Fails where Redis does: who asks for a reset must know whether it was done. */
+  reset(key: string, policies: readonly CompiledPolicy[]): MaybePromise<void> {
+    return this.#answering.reset(key, policies);
+  }
+
+  /**
+   * The same store, for a limiter that says itself what follows when Redis fails.
+   * @throws SluiceError `INVALID_OPTION` for `'fallback'` where nothing says by how many to divide the limits.
+   */
+  answering(mode: StoreErrorMode): Store {
+    if (mode === 'fallback') checkInstances(this.#instances);
+    return this.#outage.answering(mode);
+  }
+
+  /** Stops probing. The client stays open: it is its user's to close. */
+  async close(): Promise<void> {
+    this.#stopListening();
+    await this.#answering.close?.();
+  }
+
+  #inspectOnce(charges: readonly Charge[]): void {
+    this.#isInspected = true;
+    this.#inspect(charges[0]?.key ?? '');
+  }
+}

@@ -1,0 +1,106 @@
+import { type Clock, SluiceError } from '@sluice/core';
+import { show } from '@sluice/core/checks';
+import type { RedisClient } from './client.js';
+import type { Connection } from './connection.js';
+import { explained, isUnknownScript } from './failures.js';
+import type { Script } from './scripts/script-family.js';
+import { ServerClock } from './server-clock.js';
+
+export interface Call {
+  readonly script: Script;
+  /** Name of the server: the servers of a cluster have clocks of their own. */
+  readonly server: string;
+  readonly keys: readonly string[];
+  /** What stands behind the fence. */
+  readonly args: readonly string[];
+  /** Microseconds of this process's clock, until when somebody waits for the answer. @default the deadline from now */
+  readonly until?: number | undefined;
+  /** Sends the script itself, not its digest, so that nothing is sent twice. */
+  readonly whole?: boolean;
+}
+
+/**
+ * A ScriptRunner runs scripts so that each takes effect at most once. Every call carries a fence: the time of the server
+ * from which on nobody waits for the answer. What arrives later, sent again by a client that had lost its connection or
+ * read by a server that was stopped, finds its fence passed and changes nothing.
+ */
+export class ScriptRunner {
+  readonly #client: RedisClient;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #deadline: number;
+  readonly #clocks = new Map<string, ServerClock>();
+
+  /** `deadline` is how long a call may take, in microseconds. */
+  constructor(client: RedisClient, connection: Connection, clock: Clock, deadline: number) {
+    this.#client = client;
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#deadline = deadline;
+  }
+
+  /** The instant at which the answer to a call that begins now is due. */
+  due(): number {
+    return this.#clock.now() + this.#deadline;
+  }
+
+  /** Sends the call before it returns, if the client is ready. Resolves to the reply, whose first number is the time. */
+  async run(call: Call): Promise<readonly number[]> {
+    const until = call.until ?? this.due();
+    const clock = this.#clockOf(call.server);
+    if (!this.#connection.isReady) await this.#connection.untilReady();
+    const reply = await this.#attempt(call, clock, until);
+    if (reply.length > 1) return reply;
+    // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
+    const again = await this.#attempt(call, clock, until);
+    if (again.length > 1) return again;
+    throw tooLate('reached Redis only after');
+  }
+
+  async #attempt({ script, keys, args, whole }: Call, clock: ServerClock, until: number): Promise<readonly number[]> {
+    const sent = this.#clock.now();
+    if (sent >= until) throw tooLate('could not be sent to Redis within');
+    const rest = [...keys, String(clock.at(until)), ...args];
+    let reply: unknown;
+    try {
+      reply = whole
+        ? await this.#client.eval(script.text, keys.length, ...rest)
+        : await this.#client.evalsha(script.sha, keys.length, ...rest).then(undefined, (error: unknown) => {
+            if (!isUnknownScript(error)) throw error;
+            // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
+            return this.#client.eval(script.text, keys.length, ...rest);
+          });
+    } catch (error) {
+      throw explained(error, keys, this.#client.isCluster === true);
+    }
+    const numbers = numbersOf(reply);
+    if (numbers.length === 1) clock.forget();
+    clock.learn(numbers[0]!, sent);
+    return numbers;
+  }
+
+  #clockOf(server: string): ServerClock {
+    let clock = this.#clocks.get(server);
+    if (clock === undefined) {
+      // Servers come and go; what is forgotten is learned with the next call.
+      if (this.#clocks.size >= 1_000) this.#clocks.clear();
+      clock = new ServerClock();
+      this.#clocks.set(server, clock);
+    }
+    return clock;
+  }
+}
+
+function tooLate(how: string): SluiceError {
+  return new SluiceError('STORE_TIMEOUT', `The call ${how} its deadline, and changed nothing.`);
+}
+
+/** Clients may be set to give numbers as texts. */
+function numbersOf(reply: unknown): readonly number[] {
+  if (Array.isArray(reply) && reply.length > 0) {
+    if (typeof reply[0] === 'number') return reply as number[];
+    const numbers = reply.map(Number);
+    if (numbers.every(Number.isFinite)) return numbers;
+  }
+  throw new Error(`Redis answered a script with ${show(reply)}, not with numbers.`);
+}

@@ -1,0 +1,158 @@
+import type { Charge, CompiledPolicy, Decision, Known, Refund, Store } from '@sluice/core';
+import { decisionsOf } from './reply.js';
+import type { Call, ScriptRunner } from './script-runner.js';
+import { type ScriptFamily, termsOf } from './scripts/script-family.js';
+import type { Scripts } from './scripts/scripts.js';
+import type { StoreKeys } from './store-keys.js';
+import type { Topology } from './topology.js';
+
+/** A ScriptStore decides in Redis, one script per decision, and fails as Redis does. */
+export class ScriptStore implements Store {
+  readonly #runner: ScriptRunner;
+  readonly #keys: StoreKeys;
+  readonly #topology: Topology;
+  readonly #scripts: Scripts;
+  readonly #terms = new WeakMap<CompiledPolicy, string>();
+
+  constructor(runner: ScriptRunner, keys: StoreKeys, topology: Topology, scripts: Scripts) {
+    this.#runner = runner;
+    this.#keys = keys;
+    this.#topology = topology;
+    this.#scripts = scripts;
+  }
+
+  consume(charges: readonly Charge[]): Promise<readonly Decision[]> {
+    const parts = this.#partsOf(charges);
+    return parts === undefined ? this.#ask(charges, '1') : this.#consumeInOrder(charges, parts);
+  }
+
+  async peek(charges: readonly Charge[]): Promise<readonly Decision[]> {
+    const parts = this.#partsOf(charges);
+    if (parts === undefined) return this.#ask(charges, '0');
+    const answers = await Promise.all(parts.map((part) => this.#ask(part, '0')));
+    return inOrderOf(charges, parts, answers);
+  }
+
+  async release(refunds: readonly Refund[]): Promise<void> {
+    const parts = this.#partsOf(refunds) ?? [refunds];
+    await Promise.all(parts.map((part) => this.#giveBack(part)));
+  }
+
+  async reset(key: string, policies: readonly CompiledPolicy[]): Promise<void> {
+    if (policies.length === 0) return;
+    const keys = policies.map((policy) => this.#keys.of(policy, key));
+    await this.#runner.run({ script: this.#scripts.reset, server: this.#topology.serverOf(key), keys, args: [] });
+  }
+
+  /** Loads its script each time: found missing and sent again, it would arrive behind the call that it must precede. */
+  async lower(known: readonly Known[]): Promise<void> {
+    const parts = this.#partsOf(known) ?? [known];
+    const lowered = parts.map((part) => {
+      const args = part.flatMap(({ policy, remaining }) => [this.#termsOf(policy), String(remaining)]);
+      return this.#run(this.#scripts.lower, part, args, { whole: true });
+    });
+    await Promise.all(lowered);
+  }
+
+  async #ask(charges: readonly Charge[], take: '0' | '1', until?: number): Promise<readonly Decision[]> {
+    const args: string[] = [take];
+    for (const { policy, cost } of charges) args.push(this.#termsOf(policy), String(cost));
+    return decisionsOf(charges, await this.#run(this.#scripts.consume, charges, args, { until }));
+  }
+
+  async #giveBack(refunds: readonly Refund[]): Promise<void> {
+    const args: string[] = [];
+    for (const { policy, cost, at } of refunds) {
+      args.push(this.#termsOf(policy), String(cost), at === undefined ? '-1' : String(Math.round(at * 1_000)));
+    }
+    await this.#run(this.#scripts.release, refunds, args);
+  }
+
+  /**
+   * Takes from one part of a cluster after the other. Where one refuses, those before it are given back what they were
+   * charged, exactly; those after it are not charged. Meanwhile others may be refused what is then given back, and never
+   * is anybody granted too much. Should a part fail, nothing is given back: it may have been charged, too.
+   */
+  async #consumeInOrder(charges: readonly Charge[], parts: Parts<Charge>): Promise<readonly Decision[]> {
+    const until = this.#runner.due();
+    const answers: (readonly Decision[])[] = [];
+    let refused = false;
+    for (const part of parts) {
+      const answer = await this.#ask(part, refused ? '0' : '1', until);
+      answers.push(answer);
+      if (refused || !part.some((charge, i) => refuses(charge, answer[i]!))) continue;
+      refused = true;
+      const before = parts.slice(0, answers.length - 1);
+      const refunds = before.flatMap((earlier, p) => refundsOf(earlier, answers[p]!));
+      if (refunds.length > 0) await this.release(refunds);
+      for (const [p, earlier] of before.entries()) answers[p] = await this.#ask(earlier, '0', until);
+    }
+    return inOrderOf(charges, parts, answers);
+  }
+
+  /** Finds out whether that server takes writes: a write of no consequence, in the slot of a key that it keeps. */
+  async probe(server: string): Promise<void> {
+    const keys = [this.#keys.probe(this.#topology.keyOn(server))];
+    await this.#runner.run({ script: this.#scripts.probe, server, keys, args: [] });
+  }
+
+  #run(
+    family: ScriptFamily,
+    charges: readonly { readonly policy: CompiledPolicy; readonly key: string }[],
+    args: readonly string[],
+    more?: Pick<Call, 'until' | 'whole'>,
+  ): Promise<readonly number[]> {
+    const keys: string[] = [];
+    let letters = '';
+    for (const { policy, key } of charges) {
+      keys.push(this.#keys.of(policy, key));
+      const letter = this.#termsOf(policy)[0]!;
+      if (!letters.includes(letter)) letters += letter;
+    }
+    const server = this.#topology.serverOf(charges[0]!.key);
+    return this.#runner.run({ script: family.for(letters), server, keys, args, ...more });
+  }
+
+  #termsOf(policy: CompiledPolicy): string {
+    let terms = this.#terms.get(policy);
+    if (terms === undefined) {
+      terms = termsOf(policy);
+      this.#terms.set(policy, terms);
+    }
+    return terms;
+  }
+
+  /** What one script reaches at a time, in the order in which it is named; `undefined` where one reaches all of it. */
+  #partsOf<T extends { readonly key: string }>(charges: readonly T[]): Parts<T> | undefined {
+    if (charges.length === 1) return undefined;
+    const parts = new Map<number, T[]>();
+    for (const charge of charges) {
+      const part = this.#topology.partOf(charge.key);
+      const together = parts.get(part);
+      if (together === undefined) parts.set(part, [charge]);
+      else together.push(charge);
+    }
+    return parts.size > 1 ? [...parts.values()] : undefined;
+  }
+}
+
+type Parts<T> = readonly (readonly T[])[];
+
+/** Whether a charge stands in the way of the others. A breach is recorded whatever comes of it. */
+function refuses({ policy, cost }: Charge, { allowed }: Decision): boolean {
+  return !allowed && !(policy.algorithm === 'penalty' && cost > 0);
+}
+
+/** What a part was charged for a request that another one refuses: not what counts refused requests too. */
+function refundsOf(charges: readonly Charge[], answers: readonly Decision[]): readonly Refund[] {
+  return charges
+    .map((charge, i) => ({ ...charge, at: answers[i]!.at }))
+    .filter(({ policy, cost }) => cost > 0 && !policy.countRefused && policy.algorithm !== 'penalty');
+}
+
+function inOrderOf<T>(charges: readonly T[], parts: Parts<T>, answers: readonly (readonly Decision[])[]): Decision[] {
+  const decisions = new Map<T, Decision>();
+  for (const [p, part] of parts.entries())
+    for (const [i, charge] of part.entries()) decisions.set(charge, answers[p]![i]!);
+  return charges.map((charge) => decisions.get(charge)!);
+}

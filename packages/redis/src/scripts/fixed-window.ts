@@ -1,0 +1,46 @@
+import { counts, type LuaAlgorithm } from './lua-algorithm.js';
+
+/** State: the end of the window, and the units used in it. */
+export const fixedWindow: LuaAlgorithm = {
+  code: 'f',
+  name: 'fixed_window',
+
+  terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window} ${policy.anchor === 'epoch' ? 1 : 0}`,
+
+  lua: `
+local function fixed_window(key, terms, cost, take)
+  local counts, limit, window, aligned = string.match(terms, '^%a(%d) (%d+) (%d+) (%d)$')
+  limit, window = tonumber(limit), tonumber(window)
+  local was, used = load(key, '^(%d+) (%d+)$')
+  local ends
+  if was and now < was then
+    ends = min(was, now + window)
+  else
+    was, used = nil, 0
+    ends = aligned == '1' and now - now % window + window or now + window
+  end
+  local allowed = limit > 0 and used + cost <= limit
+
+  local after = used
+  if take then
+    if allowed then after = used + cost
+    elseif counts == '1' then after = max(used, limit) end
+    if after ~= used or (was and ends ~= was) then
+      save(key, after > 0 and ends or now, ends, after)
+    end
+  end
+  local never = cost > limit or limit == 0
+  return allowed, limit - after, after > 0 and ends or now, never and NEVER or ends, now
+end
+
+local function fixed_window_back(key, terms, units, at)
+  local window = tonumber(string.match(terms, '^%a%d %d+ (%d+)'))
+  local ends, used = load(key, '^(%d+) (%d+)$')
+  if not ends then return end
+  if now >= ends then return redis.call('DEL', key) end
+  if at and at < ends - window then return end
+  if units >= used then return redis.call('DEL', key) end
+  save(key, min(ends, now + window), ends, used - units)
+end
+`,
+};

@@ -1,0 +1,23 @@
+import type { CompiledPolicy } from '@sluice/core';
+
+/**
+ * A LuaAlgorithm is the twin of an algorithm of core, to be read beside it: the same names, the same order, and every
+ * field of every decision the same. All its numbers are integers.
+ *
+ * `lua` declares two functions. `name(key, terms, cost, take)` decides, and writes where it takes. It returns whether the
+ * cost is granted, the units left, and three instants in microseconds since the epoch: when the key is fresh, when the
+ * cost would be granted (or `NEVER`), and from when on a grant may be used. `name_back(key, terms, units, at)` gives
+ * units back.
+ */
+export interface LuaAlgorithm {
+  /** The letter with which its terms begin. */
+  readonly code: string;
+  readonly name: string;
+  /** What the functions must know of a policy; the first number is 1 where refused requests are charged too, else 0. */
+  terms(policy: CompiledPolicy): string;
+  readonly lua: string;
+}
+
+export function counts(policy: CompiledPolicy): 0 | 1 {
+  return policy.countRefused ? 1 : 0;
+}

@@ -1,0 +1,74 @@
+import type { RedisClient } from './client.js';
+import type { Connection } from './connection.js';
+import { inspect } from './scripts/inspect.js';
+
+/** Every option to change is named beside what it does. */
+const remedy = 'Give it the clientOptions of @sluice/redis, or clusterOptions for a Cluster.';
+
+/** What of a client's options makes it send commands late or twice; nothing for clients whose options are unknown. */
+export function clientWarning(client: RedisClient): string | undefined {
+  const options = client.options as Readonly<Record<string, unknown>> | undefined;
+  if (options === undefined) return undefined;
+  const faults = client.isCluster ? clusterFaults(options) : faultsOf(options);
+  if (faults.length === 0) return undefined;
+  return (
+    `RedisStore: the Redis client is set so that it ${faults.join('; ')}. What arrives after the deadline changes ` +
+    `nothing, but it burdens a Redis that is coming back. ${remedy}`
+  );
+}
+
+function faultsOf(options: Readonly<Record<string, unknown>>): readonly string[] {
+  if (!('autoResendUnfulfilledCommands' in options)) return [];
+  const faults: string[] = [];
+  const { enableOfflineQueue, autoResendUnfulfilledCommands, maxRetriesPerRequest } = options;
+  if (enableOfflineQueue !== false)
+    faults.push("queues commands while it is not connected ('enableOfflineQueue: false')");
+  if (autoResendUnfulfilledCommands !== false) {
+    faults.push("sends unanswered commands again ('autoResendUnfulfilledCommands: false')");
+  }
+  if (maxRetriesPerRequest !== 0) {
+    faults.push("waits for connections to come before commands fail ('maxRetriesPerRequest: 0')");
+  }
+  return faults;
+}
+
+function clusterFaults(options: Readonly<Record<string, unknown>>): readonly string[] {
+  const faults: string[] = [];
+  const { retryDelayOnFailover, retryDelayOnClusterDown, enableAutoPipelining } = options;
+  if (typeof retryDelayOnFailover === 'number' && retryDelayOnFailover > 0) {
+    faults.push("sends commands again when a server is lost ('retryDelayOnFailover: 0')");
+  }
+  if (typeof retryDelayOnClusterDown === 'number' && retryDelayOnClusterDown > 0) {
+    faults.push("sends commands again while the cluster is down ('retryDelayOnClusterDown: 0')");
+  }
+  if (enableAutoPipelining === true) {
+    faults.push(
+      "sends commands of several slots in one pipeline, which fails as a whole ('enableAutoPipelining: false')",
+    );
+  }
+  return faults;
+}
+
+/** Asks the server that keeps `key` how it is set. Resolves to what is wrong with that; what it does not tell is right. */
+export async function serverWarnings(
+  client: RedisClient,
+  connection: Connection,
+  key: string,
+): Promise<readonly string[]> {
+  if (!connection.isReady) await connection.untilReady();
+  const told = await client.eval(inspect, 1, key);
+  const [policy, limit, role] = (Array.isArray(told) ? told : []).map(String);
+  const warnings: string[] = [];
+  if (policy !== undefined && policy !== '' && policy !== 'noeviction' && limit !== '0') {
+    warnings.push(
+      `RedisStore: the server may evict the counts of limits when its memory is full (maxmemory-policy ${policy}), and ` +
+        'whoever is forgotten starts anew. Set maxmemory-policy to noeviction; a full server is then a store that fails, as onError says.',
+    );
+  }
+  if (role === 'slave') {
+    warnings.push(
+      'RedisStore: the server is a replica, and takes no writes. Connect to the master, or let sentinels name it.',
+    );
+  }
+  return warnings;
+}

@@ -1,0 +1,41 @@
+import type { RedisClient } from './client.js';
+import { slotOfKey } from './store-keys.js';
+
+/** A Topology says which server keeps a key, and which keys one script reaches. */
+export interface Topology {
+  /** The same for keys that one script reaches together. */
+  partOf(key: string): number;
+  /** Names the server, as far as it is known. */
+  serverOf(key: string): string;
+  /** A key that was last seen on that server. */
+  keyOn(server: string): string;
+}
+
+/** Every script reaches every key. */
+export const oneServer: Topology = { partOf: () => 0, serverOf: () => 'redis', keyOn: () => 'sluice' };
+
+/** A ClusterTopology knows of the servers what the client does: it asks for the masters of the slots. */
+export class ClusterTopology implements Topology {
+  readonly #client: RedisClient;
+  readonly #keys = new Map<string, string>();
+
+  constructor(client: RedisClient) {
+    this.#client = client;
+  }
+
+  partOf(key: string): number {
+    return slotOfKey(key);
+  }
+
+  serverOf(key: string): string {
+    const server = this.#client.slots?.[slotOfKey(key)]?.[0] ?? 'cluster';
+    if (this.#keys.size >= 1_000 && !this.#keys.has(server)) this.#keys.clear();
+    // The last key, not the first: slots move, and a probe must reach this very server.
+    this.#keys.set(server, key);
+    return server;
+  }
+
+  keyOn(server: string): string {
+    return this.#keys.get(server) ?? 'sluice';
+  }
+}
