@@ -43,6 +43,8 @@ export interface Store {
   lower?(known: readonly Known[]): MaybePromise<void>;
   /** The same store, answering so where it fails: of a store that has an answer of its own where it is not told. */
   answering?(mode: StoreErrorMode): Store;
+  /** As `release`, and fails where the store does: of one whose `release` does not, for who tries again. */
+  takeBack?(refunds: readonly Refund[]): MaybePromise<void>;
   /** Throws for a policy that this store cannot keep. A limiter asks when it is created. */
   check?(policy: CompiledPolicy): void;
   close?(): MaybePromise<void>;

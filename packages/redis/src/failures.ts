@@ -26,6 +26,11 @@ export function isFailure(error: unknown): boolean {
   return !(error instanceof SluiceError && error.code === 'UNUSABLE_STATE');
 }
 
+/** Whether the server may have lost its counts when it failed so. One that was only slow has not. */
+export function losesCounts(error: unknown): boolean {
+  return isFailure(error) && !(error instanceof SluiceError && error.code === 'STORE_TIMEOUT');
+}
+
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }

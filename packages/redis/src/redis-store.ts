@@ -18,7 +18,7 @@ import {
 import { parseDuration } from '@sluice/core/checks';
 import { checkClient, type RedisClient } from './client.js';
 import { connectionOf } from './connection.js';
-import { isFailure } from './failures.js';
+import { isFailure, losesCounts } from './failures.js';
 import { Journal } from './journal.js';
 import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
 import { ScriptRunner } from './script-runner.js';
@@ -81,6 +81,7 @@ export class RedisStore implements Store {
       clock,
       instances,
       indivisible,
+      losesCounts,
       report: (error, failures) => journal.failed(error, failures),
     });
     this.#answering = this.#outage.answering(onError);
@@ -135,6 +136,10 @@ export class RedisStore implements Store {
 
   release(refunds: readonly Refund[]): MaybePromise<void> {
     return this.#answering.release(refunds);
+  }
+
+  takeBack(refunds: readonly Refund[]): MaybePromise<void> {
+    return this.#outage.takeBack(refunds);
   }
 
   /** Fails where Redis does: who asks for a reset must know whether it was done. */

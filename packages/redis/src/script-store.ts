@@ -48,7 +48,10 @@ export class ScriptStore implements Store {
   async lower(known: readonly Known[]): Promise<void> {
     const parts = this.#partsOf(known) ?? [known];
     const lowered = parts.map((part) => {
-      const args = part.flatMap(({ policy, remaining }) => [this.#termsOf(policy), String(remaining)]);
+      const args = part.flatMap(({ policy, remaining, resetAfter, at }) => {
+        const fresh = Math.round(at * 1_000) + Math.round(resetAfter * 1_000);
+        return [this.#termsOf(policy), String(remaining), String(fresh)];
+      });
       return this.#run(this.#scripts.lower, part, args, { whole: true });
     });
     await Promise.all(lowered);
@@ -69,25 +72,38 @@ export class ScriptStore implements Store {
   }
 
   /**
-   * Takes from one part of a cluster after the other. Where one refuses, those before it are given back what they were
-   * charged, exactly; those after it are not charged. Meanwhile others may be refused what is then given back, and never
-   * is anybody granted too much. Should a part fail, nothing is given back: it may have been charged, too.
+   * Looks at all parts of a cluster at once, and if all grant, takes from one after the other: always in this order, so
+   * that of two requests in each other's way one gets through. Where a part refuses then after all, those before it are
+   * given back what they were charged. Meanwhile others may be refused that, and never is anybody granted too much.
+   * Should a part fail, nothing is given back: it may have been charged, too.
    */
   async #consumeInOrder(charges: readonly Charge[], parts: Parts<Charge>): Promise<readonly Decision[]> {
     const until = this.#runner.due();
-    const answers: (readonly Decision[])[] = [];
-    let refused = false;
-    for (const part of parts) {
-      const answer = await this.#ask(part, refused ? '0' : '1', until);
-      answers.push(answer);
-      if (refused || !part.some((charge, i) => refuses(charge, answer[i]!))) continue;
-      refused = true;
-      const before = parts.slice(0, answers.length - 1);
-      const refunds = before.flatMap((earlier, p) => refundsOf(earlier, answers[p]!));
+    const answers = await Promise.all(parts.map((part) => this.#ask(part, '0', until)));
+    if (answers.some((answer) => answer.some(({ allowed }) => !allowed))) {
+      return this.#refuse(charges, inOrderOf(charges, parts, answers), until);
+    }
+    for (const [p, part] of parts.entries()) {
+      answers[p] = await this.#ask(part, '1', until);
+      if (!part.some((charge, i) => refuses(charge, answers[p]![i]!))) continue;
+      const before = parts.slice(0, p);
+      const refunds = before.flatMap((earlier, e) => refundsOf(earlier, answers[e]!));
       if (refunds.length > 0) await this.release(refunds);
-      for (const [p, earlier] of before.entries()) answers[p] = await this.#ask(earlier, '0', until);
+      const seen = await Promise.all(before.map((earlier) => this.#ask(earlier, '0', until)));
+      return inOrderOf(charges, parts, [...seen, ...answers.slice(p)]);
     }
     return inOrderOf(charges, parts, answers);
+  }
+
+  /** Charges what a refusal does not spare: what counts refused requests too, and blocks that it starts anew. */
+  async #refuse(charges: readonly Charge[], seen: readonly Decision[], until: number): Promise<readonly Decision[]> {
+    const counting = charges.filter(
+      ({ policy, cost }, i) => policy.countRefused || (isBreach({ policy, cost }) && !seen[i]!.allowed),
+    );
+    if (counting.length === 0) return seen;
+    const parts = this.#partsOf(counting) ?? [counting];
+    const counted = inOrderOf(counting, parts, await Promise.all(parts.map((part) => this.#ask(part, '1', until))));
+    return charges.map((charge, i) => counted[counting.indexOf(charge)] ?? seen[i]!);
   }
 
   /** Finds out whether that server takes writes: a write of no consequence, in the slot of a key that it keeps. */
@@ -139,8 +155,12 @@ export class ScriptStore implements Store {
 type Parts<T> = readonly (readonly T[])[];
 
 /** Whether a charge stands in the way of the others. A breach is recorded whatever comes of it. */
-function refuses({ policy, cost }: Charge, { allowed }: Decision): boolean {
-  return !allowed && !(policy.algorithm === 'penalty' && cost > 0);
+function refuses(charge: Charge, { allowed }: Decision): boolean {
+  return !allowed && !isBreach(charge);
+}
+
+function isBreach({ policy, cost }: Pick<Charge, 'policy' | 'cost'>): boolean {
+  return policy.algorithm === 'penalty' && cost > 0;
 }
 
 /** What a part was charged for a request that another one refuses: not what counts refused requests too. */

@@ -60,10 +60,9 @@ export class LastKnown {
   }
 
   /** What is known of the key of a charge by now; nothing where it is as fresh as new. */
-  of(charge: Charge): Known | undefined {
-    const { policy, key } = charge;
+  of({ policy, key }: Pick<Charge, 'policy' | 'key'>): Known | undefined {
     const [now] = this.memory.peek([{ policy, key, cost: 0 }]);
-    return now!.resetAfter > 0 ? knownOf(charge, now!) : undefined;
+    return now!.resetAfter > 0 ? knownOf({ policy, key }, now!) : undefined;
   }
 
   /** Units that the store has taken back. */
@@ -76,7 +75,7 @@ export class LastKnown {
   }
 }
 
-function knownOf({ policy, key }: Charge, { remaining, resetAfter, at }: Decision): Known {
+function knownOf({ policy, key }: Pick<Charge, 'policy' | 'key'>, { remaining, resetAfter, at }: Decision): Known {
   return { policy, key, remaining, resetAfter, at };
 }
 

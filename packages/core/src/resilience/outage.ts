@@ -33,6 +33,7 @@ export class Outage {
   readonly #grants = new LocalGrants();
   readonly #repair = new Repair();
   readonly #repairs: boolean;
+  #isSettling = false;
   /** What nobody would ask for is not kept. */
   #learns: boolean;
 
@@ -182,9 +183,34 @@ export class Outage {
     } else if (round === this.#repair.round) {
       this.#lastKnown.learn(charges, answer);
       for (const charge of charges) this.#repair.told(stateOf(charge));
+      if (!this.#repair.owesNothing) void this.#settle();
     } else {
       // The store had not been told when it was asked this; what it does not know must not be forgotten.
       this.#lastKnown.learn(charges, answer, (charge) => this.#isDue(charge));
+    }
+  }
+
+  /**
+   * The store answers: tells it of all that was granted without it, some keys at a time. Left until the next request for
+   * a key, it would grant others meanwhile what is spent already.
+   */
+  async #settle(): Promise<void> {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    try {
+      while (!this.#repair.owesNothing) {
+        const { round } = this.#repair;
+        const owed = this.#repair.owed(mostSettled);
+        const known = owed.map((one) => this.#lastKnown.of(one)).filter((one) => one !== undefined);
+        if (known.length > 0) await this.#store.lower!(known);
+        // What has been granted meanwhile it does not know yet.
+        if (round !== this.#repair.round) break;
+        for (const one of owed) this.#repair.told(stateOf(one));
+      }
+    } catch {
+      // The next answer of the store begins anew.
+    } finally {
+      this.#isSettling = false;
     }
   }
 
@@ -219,7 +245,7 @@ export class Outage {
       this.#grants.note(charge, isCounted ? charge.cost : 0, decision.at, freshAt);
       if (!isCounted || !this.#repairs || !isRepaired(charge.policy)) continue;
       this.#lastKnown.expect(decision);
-      this.#repair.owe(stateOf(charge));
+      this.#repair.owe(charge);
     }
   }
 
@@ -237,6 +263,9 @@ export class Outage {
 
 /** More than this would divide no policy into parts. */
 const mostInstances = 1_000_000;
+
+/** Keys of which a store is told at a time. */
+const mostSettled = 50;
 
 /** Whether a store is told what is known of a policy's keys: of borrowed units nothing is, and blocks are left alone. */
 function isRepaired({ borrowed, algorithm }: CompiledPolicy): boolean {

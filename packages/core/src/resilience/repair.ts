@@ -1,3 +1,9 @@
+import type { Charge } from '../charge.js';
+import { stateOf } from './local-grants.js';
+
+/** A policy and one of its keys. */
+export type Owed = Pick<Charge, 'policy' | 'key'>;
+
 /** Keys that are kept track of: beyond them, repair is left to the other processes. */
 const most = 100_000;
 
@@ -8,7 +14,7 @@ const most = 100_000;
  */
 export class Repair {
   /** Keys that have taken units without the store. */
-  readonly #owed = new Set<string>();
+  readonly #owed = new Map<string, Owed>();
   /** Keys of which the store has been told. */
   readonly #done = new Set<string>();
   /** Microseconds, on the store's clock; 0 while no counts may be lost. */
@@ -32,10 +38,23 @@ export class Repair {
   }
 
   /** The key has taken units without the store. */
-  owe(state: string): void {
-    this.#owed.add(state);
+  owe({ policy, key }: Owed): void {
+    this.#owed.set(stateOf({ policy, key }), { policy, key });
     this.#round++;
     if (this.#owed.size > most) this.#owed.delete(this.#owed.keys().next().value!);
+  }
+
+  get owesNothing(): boolean {
+    return this.#owed.size === 0;
+  }
+
+  /** Some of the keys that have taken units without the store. */
+  owed(atMost: number): readonly Owed[] {
+    const some: Owed[] = [];
+    for (const owed of this.#owed.values()) {
+      if (some.push(owed) === atMost) break;
+    }
+    return some;
   }
 
   isDue(state: string, now: number): boolean {

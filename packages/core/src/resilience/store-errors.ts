@@ -1,7 +1,6 @@
 import type { Refund } from '../charge.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
-import { AnsweringStore } from './answering-store.js';
 import { Outage } from './outage.js';
 import type { OutageOptions, StoreErrorMode } from './outage-options.js';
 
@@ -20,7 +19,7 @@ export function withStoreErrors(store: Store, { mode, ...options }: StoreErrorOp
   return mode === 'throw' ? store : answering;
 }
 
-/** Gives units back, and fails where the store does, also behind `withStoreErrors`: for who tries again. */
+/** Gives units back, and fails where the store does: for who tries again. */
 export function takeBack(store: Store, refunds: readonly Refund[]): MaybePromise<void> {
-  return store instanceof AnsweringStore ? store.takeBack(refunds) : store.release(refunds);
+  return store.takeBack === undefined ? store.release(refunds) : store.takeBack(refunds);
 }

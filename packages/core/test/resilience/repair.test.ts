@@ -12,6 +12,7 @@ import {
   type Store,
   type SyncStore,
 } from '../../src/index.ts';
+import { stateOf } from '../../src/resilience/local-grants.ts';
 import { Repair } from '../../src/resilience/repair.ts';
 import { asyncStore } from '../limiter/async-store.ts';
 import { FlakyStore } from './flaky-store.ts';
@@ -194,19 +195,48 @@ describe('a repair', () => {
   it('is given up after 100,000 keys, but for those that were granted units', () => {
     const repair = new Repair();
     repair.suspect(0, 100);
-    repair.owe('alice');
+    repair.owe(alice());
     for (let i = 0; i <= 100_000; i++) repair.told(`user:${i}`);
     expect(repair.isDue('bob', 0)).toBe(false);
-    expect(repair.isDue('alice', 0)).toBe(true);
-    repair.told('alice');
+    expect(repair.isDue(stateOf(alice()), 0)).toBe(true);
+    repair.told(stateOf(alice()));
     expect(repair.isIdle).toBe(true);
   });
 
   it('remembers 100,000 keys that were granted units at the most', () => {
     const repair = new Repair();
-    for (let i = 0; i <= 100_000; i++) repair.owe(`user:${i}`);
-    expect(repair.isDue('user:0', 0)).toBe(false);
-    expect(repair.isDue('user:1', 0)).toBe(true);
+    for (let i = 0; i <= 100_000; i++) repair.owe({ policy: minute, key: `user:${i}` });
+    expect(repair.isDue(stateOf({ policy: minute, key: 'user:0' }), 0)).toBe(false);
+    expect(repair.isDue(stateOf({ policy: minute, key: 'user:1' }), 0)).toBe(true);
+  });
+});
+
+describe('when the store answers again', () => {
+  /** Lets what runs in the background come to its end. */
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('it is told of every key that was granted units without it, not only of the one that is asked for', async () => {
+    const { shared, store } = setUp({ instances: 2 });
+    shared.down = true;
+    for (let i = 0; i < 120; i++) store.consume([{ policy: minute, key: `user:${i}`, cost: 3 }]);
+    shared.down = false;
+    store.consume([alice()]);
+    await settled();
+    for (let i = 0; i < 120; i++) expect(left(shared.peek([{ policy: minute, key: `user:${i}`, cost: 0 }]))).toBe(6);
+  });
+
+  it('what it could not be told of is told with the next answer', async () => {
+    const { shared, store } = setUp();
+    shared.down = true;
+    for (let i = 0; i < 120; i++) store.consume([{ policy: minute, key: `user:${i}`, cost: 3 }]);
+    shared.down = false;
+    store.consume([alice()]);
+    shared.down = true;
+    await settled();
+    shared.down = false;
+    store.consume([alice()]);
+    await settled();
+    for (let i = 0; i < 120; i++) expect(left(shared.peek([{ policy: minute, key: `user:${i}`, cost: 0 }]))).toBe(9);
   });
 });
 
