@@ -36,6 +36,8 @@ const stores = [
   'koa-ratelimit memory',
 ];
 
+const redisStores = ['rate-limiter-flexible RateLimiterRedis', 'rate-limit-redis RedisStore', 'koa-ratelimit redis'];
+
 const rows: Readonly<Record<string, readonly string[]>> = {
   decisions: [...algorithms, 'sluice sliding-window-counter, awaited', ...stores],
   memory: [...algorithms, ...stores],
@@ -59,6 +61,9 @@ const rows: Readonly<Record<string, readonly string[]>> = {
     `${framework}, @sluice/${framework} with rules, tiers, lists and penalties`,
     `${framework}, ${peer}`,
   ]),
+  redis: ['1 at a time', '32 at a time', '256 at a time', '32 at a time, one key'].flatMap((load) =>
+    ['INCR', ...algorithms, ...redisStores].map((name) => `${name}, ${load}`),
+  ),
 };
 
 describe.concurrent('the benchmark', () => {
@@ -75,6 +80,7 @@ describe.concurrent('the benchmark', () => {
         'rate-limiter-flexible': expect.stringMatching(/^\d/),
         '@fastify/rate-limit': expect.stringMatching(/^\d/),
         'koa-ratelimit': expect.stringMatching(/^\d/),
+        'rate-limit-redis': expect.stringMatching(/^\d/),
       },
     });
     expect(tables).toHaveLength(1);

@@ -32,11 +32,12 @@ export const peerNames = [
   'rate-limiter-flexible',
   '@fastify/rate-limit',
   'koa-ratelimit',
+  'rate-limit-redis',
 ] as const;
 export type PeerName = (typeof peerNames)[number];
 
 /** Not by `require`: some packages do not export their package.json. */
-export function versionOf(name: PeerName): string {
+export function versionOf(name: PeerName | 'ioredis'): string {
   try {
     const manifest = readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8');
     return (JSON.parse(manifest) as { version: string }).version;

@@ -6,11 +6,19 @@ import { decisions } from './decisions.js';
 import { http } from './http.js';
 import { memory } from './memory.js';
 import { pauses } from './pauses.js';
+import { redis } from './redis.js';
 import { rules } from './rules.js';
 import { type Size, sizes } from './size.js';
 import { print, type Table } from './table.js';
 
-const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = { decisions, memory, pauses, rules, http };
+const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = {
+  decisions,
+  memory,
+  pauses,
+  rules,
+  http,
+  redis,
+};
 
 const usage = `Usage: pnpm bench [part …] [--quick] [--json]
 
@@ -19,6 +27,7 @@ const usage = `Usage: pnpm bench [part …] [--quick] [--json]
   pauses     longest pause of the event loop while 1,000,000 keys expire
   rules      nanoseconds to find the rule of a request, among 10 and 10,000
   http       added microseconds per request, for each framework
+  redis      decisions per second in Redis, how long they take, and what they cost client and server
 
   --quick    fewer rounds and keys
   --smoke    hardly any: shows that everything runs

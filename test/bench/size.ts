@@ -12,6 +12,7 @@ export interface Size {
   readonly memory: { readonly keys: number };
   readonly pauses: { readonly keys: number; readonly windowMs: number };
   readonly rules: { readonly few: number; readonly many: number; readonly requests: number };
+  readonly redis: { readonly keys: number; readonly decisions: number; readonly rounds: number };
   readonly http: { readonly requests: number; readonly rounds: number };
 }
 
@@ -23,6 +24,7 @@ export const sizes = {
     memory: { keys: 1_000_000 },
     pauses: { keys: 1_000_000, windowMs: 5_000 },
     rules: { few: 10, many: 10_000, requests: 200_000 },
+    redis: { keys: 10_000, decisions: 5_000, rounds: 15 },
     http: { requests: 4_000, rounds: 5 },
   },
   quick: {
@@ -32,6 +34,7 @@ export const sizes = {
     memory: { keys: 200_000 },
     pauses: { keys: 200_000, windowMs: 1_000 },
     rules: { few: 10, many: 10_000, requests: 100_000 },
+    redis: { keys: 10_000, decisions: 5_000, rounds: 7 },
     http: { requests: 2_000, rounds: 3 },
   },
   smoke: {
@@ -41,6 +44,7 @@ export const sizes = {
     memory: { keys: 1_000 },
     pauses: { keys: 1_000, windowMs: 20 },
     rules: { few: 10, many: 100, requests: 2_000 },
+    redis: { keys: 100, decisions: 400, rounds: 1 },
     http: { requests: 100, rounds: 1 },
   },
 } as const satisfies Record<string, Size>;

@@ -7,16 +7,14 @@
  */
 export const lower = `
 for i = 1, #KEYS do
-  local terms = ARGV[3 * i - 1]
+  local terms, most, fresh_by = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
   local letter = string.sub(terms, 1, 1)
   local decide = deciders[letter]
-  local _, left = decide(KEYS[i], terms, 0, false)
-  local excess = left - tonumber(ARGV[3 * i])
-  if excess > 0 then decide(KEYS[i], terms, excess, true) end
-  if letter == 'b' then
+  if fresh_by > now then
+    local _, left, fresh = decide(KEYS[i], terms, 0, false)
+    if left > most then _, left, fresh = decide(KEYS[i], terms, left - most, true) end
     -- A bucket owes parts of a unit, too, which are not seen in what is left.
-    local _, rest, fresh = decide(KEYS[i], terms, 0, false)
-    if rest > 0 and fresh < tonumber(ARGV[3 * i + 1]) then decide(KEYS[i], terms, 1, true) end
+    if letter == 'b' and left > 0 and fresh < fresh_by then decide(KEYS[i], terms, 1, true) end
   end
 end
 return { now, 1 }
