@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { answers } from './support/redis/port.js';
+import { RedisServer } from './support/redis/server.js';
+import { until } from './support/redis/until.js';
 import { Program, run, succeed } from './support/run.js';
 import { systemCommand } from './support/system-command.js';
 
@@ -17,20 +20,32 @@ afterEach(async () => {
   program = undefined;
 });
 
-/** Starts an example and runs the curl lines that it prints; returns the status codes that each line saw. */
-async function statusesOf(example: string): Promise<number[][]> {
+/** Starts an example and runs the curl lines that it prints; returns what each line saw. */
+async function answersOf(example: string, env: Record<string, string> = {}): Promise<string[]> {
   const cwd = fileURLToPath(new URL(example, folder));
-  program = new Program(node[0], [...node[1], 'server.ts'], { cwd, env: { PORT: '0' } });
-  await program.says(/Listening on http.*\n(?:.*\n)*? {2}curl .*\n(?: {2}curl .*\n)*/);
-  const lines = program.output.match(/^ {2}curl .*$/gm) ?? [];
-  const statuses: number[][] = [];
-  for (const line of lines) {
-    const output = await succeed('sh', ['-c', line.trim().replace(/^curl/, `'${curl}'`)]);
-    statuses.push([...output.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((match) => Number(match[1])));
-  }
-  return statuses;
+  program = new Program(node[0], [...node[1], 'server.ts'], { cwd, env: { PORT: '0', ...env } });
+  return answersTo(program);
 }
 
+/** Runs the curl lines that an example prints. */
+async function answersTo(program: Program): Promise<string[]> {
+  await program.says(/Listening on http.*\n(?:.*\n)*? {2}curl .*\n(?: {2}curl .*\n)*/);
+  const lines = program.output.match(/^ {2}curl .*$/gm) ?? [];
+  const answers: string[] = [];
+  for (const line of lines) answers.push(await succeed('sh', ['-c', line.trim().replace(/^curl/, `'${curl}'`)]));
+  return answers;
+}
+
+/** Starts an example and runs the curl lines that it prints; returns the status codes that each line saw. */
+async function statusesOf(example: string): Promise<number[][]> {
+  return (await answersOf(example)).map(statusesIn);
+}
+
+function statusesIn(answer: string): number[] {
+  return [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((match) => Number(match[1]));
+}
+
+const portOf = (address: string) => Number(address.slice(address.indexOf(':') + 1));
 const from = (address: string) => ({ 'x-forwarded-for': address });
 const as = (customer: string) => ({ 'x-api-key': `key-of-${customer}`, ...from('198.51.100.9') });
 
@@ -156,6 +171,60 @@ describe('the examples', () => {
     }
     expect(all[1]).toEqual(all[0]);
     expect(all[2]).toEqual(all[0]);
+  });
+
+  it('fleet grants a limit once, whichever of its processes are asked', async () => {
+    await using server = await RedisServer.start();
+    const [answer = ''] = await answersOf('fleet', { REDIS_URL: server.url });
+    expect(statusesIn(answer)).toEqual([200, 200, 200, 200, 200, 429, 429]);
+    expect([...answer.matchAll(/"remaining":(\d)/g)].map((match) => match[1])).toEqual(['4', '3', '2', '1', '0']);
+    expect(new Set(answer.match(/"process":\d+/g)).size).toBeGreaterThan(1);
+  });
+
+  it('fleet says what to do where there is no Redis', async () => {
+    const cwd = fileURLToPath(new URL('fleet', folder));
+    // Nobody listens on port 1.
+    const env = { REDIS_URL: 'redis://:secret@127.0.0.1:1' };
+    const { code, stderr } = await run(node[0], [...node[1], 'server.ts'], { cwd, env });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^No Redis at .*127\.0\.0\.1:1 .*ECONNREFUSED.*redis-server --save/s);
+    expect(stderr).not.toContain('secret');
+  });
+
+  it('redis-cluster starts a cluster, on which apps limit users and tenants together', async () => {
+    await systemCommand('redis-server', { brew: 'redis' });
+    await systemCommand('redis-cli', { apt: 'redis-tools', brew: 'redis' });
+    const [ann = '', bob = ''] = await answersOf('redis-cluster');
+    expect(statusesIn(ann)).toEqual([200, 200, 200, 429]);
+    expect(ann).toContain('"violated-policies":["tenant-user"]');
+    // Two are left of the tenant's five: Ann's refusal has cost nothing.
+    expect(statusesIn(bob)).toEqual([200, 200, 429, 429]);
+    expect(bob).toContain('"violated-policies":["tenant"]');
+    expect(new Set((ann + bob).match(/"source":"[^"]*"/g))).toEqual(new Set(['"source":"store"']));
+
+    const [, nodes] = await program!.says(/cluster at (\S+)\n/);
+    const cwd = fileURLToPath(new URL('redis-cluster', folder));
+    const other = new Program(node[0], [...node[1], 'server.ts'], { cwd, env: { PORT: '0', REDIS_NODES: nodes! } });
+    try {
+      expect((await answersTo(other)).map(statusesIn)).toEqual([
+        [429, 429, 429, 429],
+        [429, 429, 429, 429],
+      ]);
+    } finally {
+      await other.end();
+    }
+
+    await program!.end();
+    await Promise.all(
+      nodes!.split(',').map((address) => until(`${address} is gone`, async () => !(await answers(portOf(address))))),
+    );
+  });
+
+  it('redis-cluster says what to do where Redis is not installed', async () => {
+    const cwd = fileURLToPath(new URL('redis-cluster', folder));
+    const { code, stderr } = await run(node[0], [...node[1], 'server.ts'], { cwd, env: { PATH: cwd } });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/needs redis-server and redis-cli .*ENOENT.*apt-get install redis-server.*REDIS_NODES=/s);
   });
 
   it('are each at most some 40 lines, and started by one command', () => {

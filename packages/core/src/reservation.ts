@@ -1,11 +1,11 @@
 import { type Charge, checkCost, type Refund, refundOfHeld } from './charge.js';
+import { charging } from './charging.js';
 import type { Clock } from './clock.js';
 import type { Deadlines } from './deadlines.js';
 import { combine, type Decision } from './decision.js';
 import type { Duration } from './duration.js';
 import { SluiceError } from './errors.js';
 import { isPromise, type MaybePromise } from './maybe-promise.js';
-import type { CompiledPolicy } from './policy.js';
 import type { Store } from './store.js';
 
 /** Why units are given back: the request was refused, its client left while it was held, or its response is through. */
@@ -77,18 +77,6 @@ export class Hold {
       if (isPromise(done)) return done.then(undefined, () => {});
     } catch {}
   }
-}
-
-const chargingOnes = new WeakMap<CompiledPolicy, CompiledPolicy>();
-
-/** The policy as it is for work that is done already: what it cannot grant any more, it charges up to the capacity. */
-function charging(policy: CompiledPolicy): CompiledPolicy {
-  let one = chargingOnes.get(policy);
-  if (one === undefined) {
-    one = { ...policy, countRefused: true };
-    chargingOnes.set(policy, one);
-  }
-  return one;
 }
 
 export interface ReserveOptions {

@@ -18,8 +18,10 @@ export interface RedisClient {
   off?(event: 'ready', listener: () => void): unknown;
   /** Whether keys are spread over several servers, so that one script cannot reach them all. */
   readonly isCluster?: boolean;
-  /** The servers of each slot, the master first. */
+  /** The servers of each slot of a cluster, the master first. Servers that are known by name fail by themselves. */
   readonly slots?: readonly (readonly string[])[];
+  /** Names the master of a slot, of a client that keeps its slots otherwise. */
+  masterOf?(slot: number): string | undefined;
   readonly options?: object;
 }
 

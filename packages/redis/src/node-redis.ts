@@ -32,9 +32,17 @@ export function fromNodeRedis(client: NodeRedisClient): RedisClient {
       `fromNodeRedis takes a client of node-redis, like createClient(); got ${show(client)}.`,
     );
   }
-  client.on('error', () => {});
-  return new NodeRedis(client);
+  let wrapped = wrappers.get(client);
+  if (wrapped === undefined) {
+    client.on('error', () => {});
+    wrapped = new NodeRedis(client);
+    wrappers.set(client, wrapped);
+  }
+  return wrapped;
 }
+
+/** One for each client, so that many stores over one do not listen to it many times. */
+const wrappers = new WeakMap<NodeRedisClient, RedisClient>();
 
 class NodeRedis implements RedisClient {
   readonly isCluster: boolean;
@@ -51,8 +59,9 @@ class NodeRedis implements RedisClient {
     return isOpen ? 'connecting' : 'end';
   }
 
-  get slots(): readonly (readonly string[])[] | undefined {
-    return undefined;
+  masterOf(slot: number): string | undefined {
+    const { slots } = this.#client as { slots?: readonly { master?: { address?: string } }[] };
+    return slots?.[slot]?.master?.address;
   }
 
   evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown> {

@@ -28,7 +28,10 @@ export class ClusterTopology implements Topology {
   }
 
   serverOf(key: string): string {
-    const server = this.#client.slots?.[slotOfKey(key)]?.[0] ?? 'cluster';
+    const slot = slotOfKey(key);
+    const client = this.#client;
+    const master = client.masterOf === undefined ? client.slots?.[slot]?.[0] : client.masterOf(slot);
+    const server = master ?? 'cluster';
     if (this.#keys.size >= 1_000 && !this.#keys.has(server)) this.#keys.clear();
     // The last key, not the first: slots move, and a probe must reach this very server.
     this.#keys.set(server, key);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type CompiledPolicy, compilePenalty, compilePolicies, type Store } from '@sluice/core';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,8 +8,9 @@ import { names } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
 import { conforms, patient } from './support/conforms.ts';
 
-/** What a user of the store must be allowed, on the keys of its prefix. */
-const commands = '+evalsha +eval +time +get +set +del +strlen +getrange +setrange +append +pexpire'.split(' ');
+/** What a user of the store must be allowed, on the keys of its prefix: what the documents say. */
+const page = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8');
+const commands = /ACL SETUSER sluice on >secret ~ratelimit:\* (.*)`/.exec(page)![1]!.split(' ');
 
 let server: RedisServer;
 let admin: Redis;

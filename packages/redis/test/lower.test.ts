@@ -40,7 +40,11 @@ describe.each(names)('what a process knows of a %s', (algorithm) => {
         told = memory.consume(take(step.cost(policy, told)))[0]!;
       }
       let last = (await store.peek(take(0)))[0]!;
-      for (const step of second) last = (await store.consume(take(step.cost(policy, last))))[0]!;
+      for (const step of second) {
+        clock.jump(step.gap(policy, last) / 1_000);
+        last = (await store.consume(take(step.cost(policy, last))))[0]!;
+      }
+      told = memory.peek(take(0))[0]!;
       const state = await redis.getBuffer(name);
       const before = (await store.peek(take(0)))[0]!;
       await store.lower!(known(policy, told));

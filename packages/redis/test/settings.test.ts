@@ -50,7 +50,7 @@ describe('at its first use, a store', () => {
 
   it('warns of a server that evicts, if it can be full', async () => {
     const redis = opened(new Redis(server.url, clientOptions));
-    await until('the client is ready', () => redis.status === 'ready');
+    await until('the client is ready', async () => redis.status === 'ready');
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
     expect(await warningsOf(redis)).toEqual([]);
     await redis.config('SET', 'maxmemory', '100mb');
@@ -90,7 +90,7 @@ describe('ready()', () => {
     const ready = store.ready('1m').then(() => {
       isReady = true;
     });
-    await until('the circuit is open', () => store.states.get('redis') !== 'closed' && store.states.size > 0);
+    await until('the circuit is open', async () => store.states.get('redis') !== 'closed' && store.states.size > 0);
     expect(isReady).toBe(false);
     await late.restart();
     await ready;

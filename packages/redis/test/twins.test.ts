@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisServer } from '../../../test/support/redis/server.ts';
 import { micros, names, newYear, policies, steps, stepsWithSetbacks } from '../../core/test/algorithms/arbitraries.ts';
 import { referenceFor } from '../../core/test/reference/index.ts';
-import { alone, lists, movesOf, penalties } from './support/arbitraries.ts';
+import { alone, lists, movesOf, penalties, variantsOf } from './support/arbitraries.ts';
 import { timedStore } from './support/timed-store.ts';
 import { type Asked, type Line, type Move, Trace } from './support/trace.ts';
 
@@ -60,18 +60,18 @@ describe.each(names)('%s in Redis', (name) => {
         else expect(decisions).toStrictEqual([reference[method as 'consume' | 'peek'](cost, time)]);
       }
     });
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, { numRuns: 130 });
   });
 
   it('answers as in memory while the clock is set back and forth', async () => {
     const property = fc.asyncProperty(policies(name), starts, stepsWithSetbacks(asks), async (policy, start, steps) => {
       await compare([{ key, variants: [policy] }], start, alone(steps), true);
     });
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, { numRuns: 130 });
   });
 
   it('answers as in memory while the policy changes', async () => {
-    const variants = fc.array(policies(name), { minLength: 2, maxLength: 3 });
+    const variants = variantsOf(name, 2, 3);
     const property = fc.asyncProperty(
       variants,
       starts,
@@ -81,7 +81,7 @@ describe.each(names)('%s in Redis', (name) => {
         await compare([{ key, variants }], start, alone(steps, changes), true);
       },
     );
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, { numRuns: 130 });
   });
 });
 
@@ -92,7 +92,7 @@ describe('a penalty in Redis', () => {
     const property = fc.asyncProperty(variants, starts, moves, changes, async (variants, start, steps, changes) => {
       await compare([{ key, variants }], start, alone(steps, variants.length > 1 ? changes : []), true);
     });
-    await fc.assert(property, { numRuns: 300 });
+    await fc.assert(property, { numRuns: 200 });
   });
 });
 
@@ -101,13 +101,13 @@ describe('several policies and keys in Redis', () => {
     const property = fc.asyncProperty(lists(1), starts, movesOf(false), async (lines, start, moves) => {
       await compare(lines, start, moves, false);
     });
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, { numRuns: 130 });
   });
 
   it('answer as in memory while policies change and the clock is set back and forth', async () => {
     const property = fc.asyncProperty(lists(2), starts, movesOf(true), async (lines, start, moves) => {
       await compare(lines, start, moves, true);
     });
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, { numRuns: 130 });
   });
 });

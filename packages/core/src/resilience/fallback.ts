@@ -1,6 +1,7 @@
 import type { Charge } from '../charge.js';
 import type { Decision } from '../decision.js';
 import type { LastKnown } from './last-known.js';
+import type { UnderWay } from './under-way.js';
 import { closed, open } from './unknown.js';
 
 /**
@@ -9,17 +10,18 @@ import { closed, open } from './unknown.js';
  */
 export class Fallback {
   readonly #lastKnown: LastKnown;
+  readonly #underWay: UnderWay;
   readonly #instances: number;
   readonly #indivisible: 'deny' | 'allow';
 
-  constructor(lastKnown: LastKnown, instances: number, indivisible: 'deny' | 'allow') {
+  constructor(lastKnown: LastKnown, underWay: UnderWay, instances: number, indivisible: 'deny' | 'allow') {
     this.#lastKnown = lastKnown;
+    this.#underWay = underWay;
     this.#instances = instances;
     this.#indivisible = indivisible;
   }
 
   ask(method: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
-    if (this.#instances === 1) return this.#decide(method, charges);
     const divisible = charges.filter((charge) => this.#isDivisible(charge));
     if (divisible.length === charges.length) return this.#decide(method, charges);
 
@@ -41,15 +43,37 @@ export class Fallback {
 
   #isDivisible(charge: Charge): boolean {
     const { policy, cost } = charge;
-    return policy.algorithm === 'penalty' || cost > policy.capacity || this.costOf(charge) <= policy.capacity;
+    return !isDivided(charge) || cost > policy.capacity || this.costOf(charge) <= policy.capacity;
   }
 
   #decide(method: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
+    const { memory } = this.#lastKnown;
     const shared = charges.map((charge) => ({ ...charge, cost: this.costOf(charge) }));
-    return this.#lastKnown.memory[method](shared).map((decision, i) => {
-      const isShare = charges[i]!.policy.algorithm !== 'penalty';
-      const remaining = isShare ? Math.floor(decision.remaining / this.#instances) : decision.remaining;
+    const ahead = charges.map((charge) => (isDivided(charge) ? this.#underWay.unitsOf(charge) : 0));
+    if (ahead.some((units) => units > 0)) {
+      // What the store has not answered yet it may have granted: what is left must do for both.
+      const both = shared.map((charge, i) => ({ ...charge, cost: together(charge, ahead[i]!) }));
+      const looked = memory.peek(both);
+      if (!looked.every(({ allowed }) => allowed)) return this.#told(looked, charges, ahead);
+    }
+    return this.#told(memory[method](shared), charges, ahead);
+  }
+
+  #told(decisions: readonly Decision[], charges: readonly Charge[], ahead: readonly number[]): readonly Decision[] {
+    return decisions.map((decision, i) => {
+      const left = Math.max(0, decision.remaining - ahead[i]!);
+      const remaining = isDivided(charges[i]!) ? Math.floor(left / this.#instances) : left;
       return { ...decision, remaining, source: 'fallback' };
     });
   }
+}
+
+/** Of penalties there are no shares: a block is a block. */
+function isDivided({ policy }: Charge): boolean {
+  return policy.algorithm !== 'penalty';
+}
+
+/** What is asked for behind others; never more than could be granted some time. */
+function together({ policy, cost }: Charge, ahead: number): number {
+  return cost > policy.capacity ? cost : Math.min(cost + ahead, policy.capacity);
 }

@@ -1,5 +1,6 @@
 import { micros } from '../algorithms/algorithm.js';
 import type { Charge, Refund } from '../charge.js';
+import { charging } from '../charging.js';
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
 import { MemoryStore } from '../memory/memory-store.js';
@@ -38,8 +39,12 @@ export class LastKnown {
     return this.#freshBy;
   }
 
-  /** Takes over what the store has decided; `isLowest` says of which charges that may only lower what is known. */
-  learn(charges: readonly Charge[], decisions: readonly Decision[], isLowest?: (charge: Charge) => boolean): void {
+  /**
+   * Takes over what the store has decided. `isBesides` says of which charges the store did not know what was granted
+   * without it: that and this come together.
+   */
+  learn(charges: readonly Charge[], decisions: readonly Decision[], isBesides?: (charge: Charge) => boolean): void {
+    const granted = isBesides !== undefined && decisions.every(({ allowed }) => allowed);
     for (let i = 0; i < charges.length; i++) {
       const decision = decisions[i]!;
       if (!tells(decision)) continue;
@@ -48,8 +53,11 @@ export class LastKnown {
       const { policy, key } = charge;
       if (policy.borrowed) continue;
       if (policy.algorithm !== 'penalty') this.expect(decision);
-      if (isLowest?.(charge)) this.memory.lower([knownOf(charge, decision)]);
-      else this.memory.recall(policy, key, decision);
+      if (!isBesides?.(charge)) this.memory.recall(policy, key, decision);
+      else {
+        if (granted) this.memory.consume([{ ...charge, policy: charging(policy) }]);
+        this.memory.lower([knownOf(charge, decision)]);
+      }
     }
   }
 

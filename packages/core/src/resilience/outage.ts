@@ -12,8 +12,9 @@ import { LastKnown } from './last-known.js';
 import { LocalGrants, stateOf } from './local-grants.js';
 import { isMisuse } from './misuse.js';
 import { checkStoreErrorMode, type OutageOptions, type StoreErrorMode } from './outage-options.js';
-import { Repair } from './repair.js';
+import { type Owed, Repair } from './repair.js';
 import { Reports } from './reports.js';
+import { UnderWay } from './under-way.js';
 import { closed, open } from './unknown.js';
 
 type Ask = 'consume' | 'peek';
@@ -30,6 +31,7 @@ export class Outage {
   readonly #lastKnown: LastKnown;
   readonly #fallback: Fallback;
   readonly #losesCounts: (error: unknown) => boolean;
+  readonly #underWay = new UnderWay();
   readonly #grants = new LocalGrants();
   readonly #repair = new Repair();
   readonly #repairs: boolean;
@@ -55,7 +57,7 @@ export class Outage {
     this.#clock = clock;
     this.#reports = new Reports(clock, report);
     this.#lastKnown = new LastKnown(clock);
-    this.#fallback = new Fallback(this.#lastKnown, instances, indivisible);
+    this.#fallback = new Fallback(this.#lastKnown, this.#underWay, instances, indivisible);
     this.#losesCounts = losesCounts;
     this.#repairs = store.lower !== undefined;
     this.#learns = this.#repairs;
@@ -86,9 +88,16 @@ export class Outage {
       return this.#answer(method, charges, mode, error);
     }
     if (!isPromise(answer)) return this.#checked(method, charges, mode, round, answer);
+    const call = this.#learns && method === 'consume' ? this.#underWay.begin(charges) : undefined;
     return answer.then(
-      (decisions) => this.#checked(method, charges, mode, round, decisions),
-      (error: unknown) => this.#answer(method, charges, mode, error),
+      (decisions) => {
+        if (call !== undefined) this.#underWay.end(call);
+        return this.#checked(method, charges, mode, round, decisions);
+      },
+      (error: unknown) => {
+        if (call !== undefined) this.#underWay.end(call);
+        return this.#answer(method, charges, mode, error);
+      },
     );
   }
 
@@ -144,7 +153,7 @@ export class Outage {
     const known: Known[] = [];
     for (const charge of charges) {
       if (!this.#isDue(charge)) continue;
-      const one = this.#lastKnown.of(charge);
+      const one = this.#knownOf(charge);
       if (one !== undefined) known.push(one);
     }
     if (known.length === 0) return this.#store[method](charges);
@@ -201,7 +210,7 @@ export class Outage {
       while (!this.#repair.owesNothing) {
         const { round } = this.#repair;
         const owed = this.#repair.owed(mostSettled);
-        const known = owed.map((one) => this.#lastKnown.of(one)).filter((one) => one !== undefined);
+        const known = owed.map((one) => this.#knownOf(one)).filter((one) => one !== undefined);
         if (known.length > 0) await this.#store.lower!(known);
         // What has been granted meanwhile it does not know yet.
         if (round !== this.#repair.round) break;
@@ -212,6 +221,13 @@ export class Outage {
     } finally {
       this.#isSettling = false;
     }
+  }
+
+  /** What the store is told of a key: what it has not answered yet, it may have granted besides. */
+  #knownOf(owed: Owed): Known | undefined {
+    const known = this.#lastKnown.of(owed);
+    if (known === undefined) return undefined;
+    return { ...known, remaining: Math.max(0, known.remaining - this.#underWay.unitsOf(owed)) };
   }
 
   #isDue(charge: Charge): boolean {

@@ -322,7 +322,7 @@ describe('a store that answers later', () => {
     outage.suspect();
     letGo();
     expect(left(await early)).toBe(11);
-    expect(left(await store.consume([alice()]))).toBe(6);
+    expect(left(await store.consume([alice()]))).toBe(5);
   });
 });
 

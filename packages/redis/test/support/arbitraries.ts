@@ -1,6 +1,15 @@
-import { type CompiledPolicy, compilePenalty } from '@sluice/core';
+import { type AlgorithmName, type CompiledPolicy, compilePenalty } from '@sluice/core';
 import fc from 'fast-check';
-import { names, policies, type Step, steps, stepsWithSetbacks } from '../../../core/test/algorithms/arbitraries.ts';
+import {
+  buckets,
+  compile,
+  names,
+  policies,
+  type Step,
+  steps,
+  stepsWithSetbacks,
+  year,
+} from '../../../core/test/algorithms/arbitraries.ts';
 import type { Line, Move } from './trace.ts';
 
 /** Milliseconds. */
@@ -29,15 +38,33 @@ export function penalties(name: string): fc.Arbitrary<CompiledPolicy> {
   });
 }
 
+/** What becomes of a policy in the course of a trace: half of the time, only its limit and burst change. */
+export function variantsOf(
+  name: AlgorithmName,
+  minLength: number,
+  maxLength = minLength,
+): fc.Arbitrary<readonly CompiledPolicy[]> {
+  const variants = fc.array(policies(name), { minLength, maxLength });
+  return fc.tuple(variants, fc.boolean()).map(([variants, isSame]) => {
+    const { windowMs: window, anchor, countRefused } = variants[0]!;
+    if (!isSame) return variants;
+    return variants.map(({ limit, capacity }) => {
+      const burst = Math.min(capacity, Math.floor((limit * 100 * year) / window));
+      const own = buckets.includes(name) ? { burst } : name === 'fixed-window' ? { anchor } : {};
+      return compile({ algorithm: name, limit, window, countRefused, ...own });
+    });
+  });
+}
+
 /** Up to four policies of one key or two, each with so many variants. */
 export function lists(variants: number): fc.Arbitrary<readonly Line[]> {
   const line = fc.constantFrom(...names, 'penalty' as const).chain((name) =>
     fc.record({
       key: fc.constantFrom('alice', 'alice', 'bob'),
-      variants: fc.array(name === 'penalty' ? penalties('test') : policies(name), {
-        minLength: variants,
-        maxLength: variants,
-      }),
+      variants:
+        name === 'penalty'
+          ? fc.array(penalties('test'), { minLength: variants, maxLength: variants })
+          : variantsOf(name, variants),
     }),
   );
   return fc.array(line, { minLength: 2, maxLength: 4 }).map((lines) =>
