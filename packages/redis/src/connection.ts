@@ -17,14 +17,15 @@ export function connectionOf(client: RedisClient): Connection {
 export class Connection {
   readonly #client: RedisClient;
   readonly #listeners = new Set<() => void>();
+  #wasReady: boolean;
   #waiting: Promise<void> | undefined;
 
   constructor(client: RedisClient) {
     this.#client = client;
-    let isFirst = !this.isReady;
+    this.#wasReady = this.isReady;
     client.on?.('ready', () => {
-      if (!isFirst) for (const listener of this.#listeners) listener();
-      isFirst = false;
+      if (this.#wasReady) for (const listener of this.#listeners) listener();
+      this.#wasReady = true;
     });
   }
 
@@ -35,11 +36,17 @@ export class Connection {
   }
 
   /**
-   * Resolves when the client is ready. Whoever waits must have a deadline of his own.
-   * @throws SluiceError `STORE_UNAVAILABLE` for a client that will not be.
+   * Resolves when the client is ready for the first time, or again. Whoever waits must have a deadline of his own.
+   * @throws SluiceError `STORE_UNAVAILABLE` for a client that will not be ready, or would be so only `again`.
    */
-  async untilReady(): Promise<void> {
+  async untilReady(again = false): Promise<void> {
     const client = this.#client;
+    if (this.#wasReady && !again && client.status !== 'end') {
+      throw new SluiceError(
+        'STORE_UNAVAILABLE',
+        `The Redis client has lost its connection, and is in the status '${client.status}'. Look at the server's log.`,
+      );
+    }
     if (client.status === 'end' || client.once === undefined) {
       throw new SluiceError(
         'STORE_UNAVAILABLE',

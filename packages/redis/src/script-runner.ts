@@ -17,6 +17,11 @@ export interface Call {
   readonly until?: number | undefined;
   /** Sends the script itself, not its digest, so that nothing is sent twice. */
   readonly whole?: boolean;
+  /**
+   * Waits for a connection that was lost. Nothing else does: the server that is connected to next may have lost its
+   * counts, and must be told of them before it decides.
+   */
+  readonly patient?: boolean;
 }
 
 /**
@@ -46,9 +51,12 @@ export class ScriptRunner {
 
   /** Sends the call before it returns, if the client is ready. Resolves to the reply, whose first number is the time. */
   async run(call: Call): Promise<readonly number[]> {
-    const until = call.until ?? this.due();
+    let until = call.until ?? this.due();
     const clock = this.#clockOf(call.server);
-    if (!this.#connection.isReady) await this.#connection.untilReady();
+    if (!this.#connection.isReady) {
+      await this.#connection.untilReady(call.patient);
+      if (call.patient) until = this.due();
+    }
     const reply = await this.#attempt(call, clock, until);
     if (reply.length > 1) return reply;
     // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.

@@ -109,7 +109,7 @@ export class ScriptStore implements Store {
   /** Finds out whether that server takes writes: a write of no consequence, in the slot of a key that it keeps. */
   async probe(server: string): Promise<void> {
     const keys = [this.#keys.probe(this.#topology.keyOn(server))];
-    await this.#runner.run({ script: this.#scripts.probe, server, keys, args: [] });
+    await this.#runner.run({ script: this.#scripts.probe, server, keys, args: [], patient: true });
   }
 
   #run(
