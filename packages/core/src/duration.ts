@@ -15,17 +15,25 @@ const milliseconds: Readonly<Record<DurationUnit, number>> = {
 /** The longest window: 366 days, in milliseconds. */
 export const longestWindow = 366 * milliseconds.d;
 
+/** How many milliseconds a duration has at the most, and what people call that. */
+export interface LongestDuration {
+  readonly ms: number;
+  readonly name: string;
+}
+
+const aYear: LongestDuration = { ms: longestWindow, name: '366 days' };
+
 /**
- * Reads a duration as whole milliseconds from 1 ms to a year.
+ * Reads a duration as whole milliseconds from 1 ms to the longest, by default a year.
  * @throws SluiceError `INVALID_WINDOW` for anything else.
  */
-export function parseDuration(duration: unknown, where: string): number {
+export function parseDuration(duration: unknown, where: string, longest = aYear): number {
   const ms = typeof duration === 'string' ? parseText(duration) : duration;
-  if (typeof ms !== 'number' || !Number.isInteger(ms) || ms < 1 || ms > longestWindow) {
+  if (typeof ms !== 'number' || !Number.isInteger(ms) || ms < 1 || ms > longest.ms) {
     throw new SluiceError(
       'INVALID_WINDOW',
       `${where} must be whole milliseconds or a duration like '500ms', '10s', '1m', '1h' or '1d', ` +
-        `from 1 ms to 366 days; got ${show(duration)}.`,
+        `from 1 ms to ${longest.name}; got ${show(duration)}.`,
     );
   }
   return ms;

@@ -43,6 +43,8 @@ export interface Store {
   lower?(known: readonly Known[]): MaybePromise<void>;
   /** The same store, answering so where it fails: of a store that has an answer of its own where it is not told. */
   answering?(mode: StoreErrorMode): Store;
+  /** Whether a call about these keys would be sent now: of a store that at times does not even ask. */
+  isReachable?(charges: readonly Pick<Charge, 'key'>[]): boolean;
   /** As `release`, and fails where the store does: of one whose `release` does not, for who tries again. */
   takeBack?(refunds: readonly Refund[]): MaybePromise<void>;
   /** Throws for a policy that this store cannot keep. A limiter asks when it is created. */

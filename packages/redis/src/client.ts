@@ -27,7 +27,13 @@ export interface RedisClient {
 
 /** @throws SluiceError `INVALID_OPTION` for what runs no scripts. */
 export function checkClient(client: RedisClient): void {
-  const { evalsha, eval: run } = (client ?? {}) as Partial<RedisClient>;
+  const { evalsha, eval: run, isPipeline } = (client ?? {}) as Partial<RedisClient> & { isPipeline?: unknown };
+  if (isPipeline === true) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      'RedisStore: this is a pipeline() or multi() of ioredis, which sends nothing before its exec(). Give the client itself.',
+    );
+  }
   if (typeof evalsha === 'function' && typeof run === 'function') return;
   if (typeof (client as { evalSha?: unknown } | null)?.evalSha === 'function') {
     throw new SluiceError(

@@ -13,7 +13,7 @@ export function explained(error: unknown, keys: readonly string[], isCluster: bo
   }
   if (!isCluster && (message.startsWith('MOVED ') || message.startsWith('CROSSSLOT'))) {
     return new SluiceError(
-      'INVALID_OPTION',
+      'STORE_UNAVAILABLE',
       'RedisStore: the server belongs to a cluster, and the client knows only this server. Use new Cluster([…]) of ioredis.',
       { cause: error },
     );
@@ -24,11 +24,6 @@ export function explained(error: unknown, keys: readonly string[], isCluster: bo
 /** Whether an error says something of the server, and not only of one key. */
 export function isFailure(error: unknown): boolean {
   return !(error instanceof SluiceError && error.code === 'UNUSABLE_STATE');
-}
-
-/** Whether the server may have lost its counts when it failed so. One that was only slow has not. */
-export function losesCounts(error: unknown): boolean {
-  return isFailure(error) && !(error instanceof SluiceError && error.code === 'STORE_TIMEOUT');
 }
 
 export function isUnknownScript(error: unknown): boolean {

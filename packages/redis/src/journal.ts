@@ -1,4 +1,5 @@
 import type { CircuitChange, Logger, StoreErrorMode } from '@sluice/core';
+import { abandon } from '@sluice/core/checks';
 
 /** A Journal tells an operator what a store does, and what he can do. */
 export class Journal {
@@ -33,13 +34,13 @@ export class Journal {
   /** A logger that fails must not fail a request. */
   #warn(message: string): void {
     try {
-      this.#logger.warn(message);
+      abandon(this.#logger.warn(message));
     } catch {}
   }
 
   #info(message: string): void {
     try {
-      this.#logger.info?.(message);
+      abandon(this.#logger.info?.(message));
     } catch {}
   }
 }

@@ -1,4 +1,11 @@
-import { type CircuitChange, type Clock, type Duration, type Logger, SluiceError } from '@sluice/core';
+import {
+  type CircuitChange,
+  type Clock,
+  type Duration,
+  type Logger,
+  SluiceError,
+  type StoreErrorMode,
+} from '@sluice/core';
 import { checkClock, checkNames, checkType, show } from '@sluice/core/checks';
 
 /** What does not depend on what follows when Redis fails. */
@@ -7,8 +14,11 @@ export interface CommonOptions {
   prefix?: string;
   /** Every decision is made within this time, whatever Redis does: up to a minute. @default '50ms' */
   deadline?: Duration;
-  /** Is told of every change of state: of the one server, or of each server of a cluster. */
-  onStateChange?: (change: CircuitChange) => void;
+  /**
+   * Is told of every change of state: of the one server, or of each server of a cluster. Nobody waits for a promise that
+   * it returns, and what it throws or rejects with is ignored.
+   */
+  onStateChange?: (change: CircuitChange) => unknown;
   /** Is told when decisions are made without Redis and why, when Redis is back, and what to set otherwise. @default warnings of the process */
   logger?: Logger;
   /** Times deadlines, probes and what is decided without Redis; limits are timed by the server. @default systemClock */
@@ -37,7 +47,9 @@ export interface WithoutFallback extends CommonOptions {
 export type RedisStoreOptions = FallbackOptions | WithoutFallback;
 
 const known = ['prefix', 'deadline', 'onStateChange', 'logger', 'clock', 'onError', 'instances', 'indivisible'];
+const modes: readonly StoreErrorMode[] = ['fallback', 'allow', 'deny', 'throw'];
 const example = 'new RedisStore(redis, { instances: 4 })';
+
 /** @throws SluiceError for options that cannot work, with the remedy. */
 export function checkOptions(options: RedisStoreOptions): void {
   checkNames(options, known, 'RedisStore', example);
@@ -49,7 +61,21 @@ export function checkOptions(options: RedisStoreOptions): void {
       `RedisStore: 'logger' needs a method warn(), like console; got ${show(options.logger)}.`,
     );
   }
-  if ((options.onError ?? 'fallback') === 'fallback') checkInstances(options.instances);
+  const { onError = 'fallback', indivisible } = options;
+  if (!modes.includes(onError)) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `RedisStore: 'onError' is one of ${modes.map((mode) => `'${mode}'`).join(', ')}; got ${show(onError)}.`,
+    );
+  }
+  if (onError === 'fallback') checkInstances(options.instances);
+  else if (indivisible !== undefined) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `RedisStore: 'indivisible' says what follows when a process's share of a limit is too small, and with onError: ` +
+        `'${onError}' there are no shares. Leave it out, or set onError: 'fallback'.`,
+    );
+  }
 }
 
 /** @throws SluiceError `INVALID_OPTION` where nothing says by how many to divide the limits. */

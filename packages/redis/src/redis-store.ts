@@ -15,10 +15,10 @@ import {
   type StoreErrorMode,
   systemClock,
 } from '@sluice/core';
-import { parseDuration } from '@sluice/core/checks';
+import { parseDeadline, parseDuration } from '@sluice/core/checks';
 import { checkClient, type RedisClient } from './client.js';
 import { connectionOf } from './connection.js';
-import { isFailure, losesCounts } from './failures.js';
+import { isFailure } from './failures.js';
 import { Journal } from './journal.js';
 import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
 import { ScriptRunner } from './script-runner.js';
@@ -63,25 +63,26 @@ export class RedisStore implements Store {
     const journal = new Journal(options.logger, onError, instances);
     const connection = connectionOf(client);
     const topology = client.isCluster ? new ClusterTopology(client) : oneServer;
-    const micros = Math.round(parseDuration(deadline, "RedisStore: 'deadline'") * 1_000);
-    const runner = new ScriptRunner(client, connection, clock, micros);
+    const micros = parseDeadline(deadline, 'RedisStore') * 1_000;
+    const onReply = (server: string, sentAt: number) => this.#guarded.heard(server, sentAt);
+    const runner = new ScriptRunner(client, connection, clock, micros, client.isCluster ? onReply : undefined);
     const store = new ScriptStore(runner, keys, topology, scripts);
     this.#guarded = new GuardedStore(store, {
       deadline,
       clock,
       isFailure,
+      isConnected: () => connection.isReady,
       circuitOf: (key) => topology.serverOf(key),
       probe: (server) => store.probe(server),
       onChange: (change) => {
         journal.changed(change);
-        options.onStateChange?.(change);
+        return options.onStateChange?.(change);
       },
     });
     this.#outage = new Outage(this.#guarded, {
       clock,
       instances,
       indivisible,
-      losesCounts,
       report: (error, failures) => journal.failed(error, failures),
     });
     this.#answering = this.#outage.answering(onError);
@@ -107,6 +108,7 @@ export class RedisStore implements Store {
   /**
    * Resolves when Redis answers: for a process that takes requests only then. Nobody needs to wait for it.
    * @throws SluiceError `STORE_UNAVAILABLE` where that takes longer than `patience`; the last failure is the `cause`.
+   * `CLOSED` once the store is closed.
    */
   async ready(patience: Duration = '10s'): Promise<void> {
     const until = this.#clock.now() + parseDuration(patience, "RedisStore.ready: 'patience'") * 1_000;
@@ -115,6 +117,7 @@ export class RedisStore implements Store {
         await this.#guarded.peek(anyCharge);
         return;
       } catch (cause) {
+        if (cause instanceof SluiceError && cause.code === 'CLOSED') throw cause;
         if (this.#clock.now() >= until) {
           const text = `RedisStore: Redis has not answered within ${patience}. Look at its address, and whether it runs.`;
           throw new SluiceError('STORE_UNAVAILABLE', text, { cause });
@@ -162,8 +165,9 @@ export class RedisStore implements Store {
     await this.#answering.close?.();
   }
 
-  #inspectOnce(charges: readonly Charge[]): void {
+  #inspectOnce([charge]: readonly Charge[]): void {
+    if (charge === undefined) return;
     this.#isInspected = true;
-    this.#inspect(charges[0]?.key ?? '');
+    this.#inspect(charge.key);
   }
 }

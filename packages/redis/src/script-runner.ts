@@ -22,7 +22,15 @@ export interface Call {
    * counts, and must be told of them before it decides.
    */
   readonly patient?: boolean;
+  /**
+   * Gives units back. Done twice, that would grant too much; so it is void before a client that has lost its connection
+   * can send it again, even where the deadline is longer.
+   */
+  readonly isRefund?: boolean;
 }
+
+/** Microseconds; an ioredis with its default options waits 50 ms before it connects anew. */
+const shortestReconnection = 40_000;
 
 /**
  * A ScriptRunner runs scripts so that each takes effect at most once. Every call carries a fence: the time of the server
@@ -34,10 +42,21 @@ export class ScriptRunner {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #deadline: number;
+  readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
   readonly #clocks = new Map<string, ServerClock>();
 
-  /** `deadline` is how long a call may take, in microseconds. */
-  constructor(client: RedisClient, connection: Connection, clock: Clock, deadline: number) {
+  /**
+   * `deadline` is how long a call may take, in microseconds; `onReply` is told of each answer, by the server's name and
+   * the instant at which the call was sent.
+   */
+  constructor(
+    client: RedisClient,
+    connection: Connection,
+    clock: Clock,
+    deadline: number,
+    onReply?: (server: string, sentAt: number) => void,
+  ) {
+    this.#onReply = onReply;
     this.#client = client;
     this.#connection = connection;
     this.#clock = clock;
@@ -59,16 +78,20 @@ export class ScriptRunner {
     }
     const reply = await this.#attempt(call, clock, until);
     if (reply.length > 1) return reply;
-    // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
-    const again = await this.#attempt(call, clock, until);
-    if (again.length > 1) return again;
+    if (!call.isRefund) {
+      // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
+      const again = await this.#attempt(call, clock, until);
+      if (again.length > 1) return again;
+    }
     throw tooLate('reached Redis only after');
   }
 
-  async #attempt({ script, keys, args, whole }: Call, clock: ServerClock, until: number): Promise<readonly number[]> {
+  async #attempt(call: Call, clock: ServerClock, until: number): Promise<readonly number[]> {
+    const { script, keys, args, whole, isRefund } = call;
     const sent = this.#clock.now();
     if (sent >= until) throw tooLate('could not be sent to Redis within');
-    const rest = [...keys, String(clock.at(until)), ...args];
+    const fence = isRefund ? Math.min(until, sent + shortestReconnection + clock.trip) : until;
+    const rest = [...keys, String(clock.at(fence)), ...args];
     let reply: unknown;
     try {
       reply = whole
@@ -82,8 +105,13 @@ export class ScriptRunner {
       throw explained(error, keys, this.#client.isCluster === true);
     }
     const numbers = numbersOf(reply);
-    if (numbers.length === 1) clock.forget();
-    clock.learn(numbers[0]!, sent);
+    const received = this.#clock.now();
+    // What was answered late says nothing: the server, or this process, stood still meanwhile.
+    if (received < fence) {
+      if (numbers.length === 1) clock.forget();
+      clock.learn(numbers[0]!, sent, received);
+    }
+    this.#onReply?.(call.server, sent);
     return numbers;
   }
 
@@ -106,9 +134,13 @@ function tooLate(how: string): SluiceError {
 /** Clients may be set to give numbers as texts. */
 function numbersOf(reply: unknown): readonly number[] {
   if (Array.isArray(reply) && reply.length > 0) {
-    if (typeof reply[0] === 'number') return reply as number[];
-    const numbers = reply.map(Number);
-    if (numbers.every(Number.isFinite)) return numbers;
+    if (reply.every(isNumber)) return reply;
+    const numbers = reply.map((text) => (typeof text === 'string' ? Number(text) : Number.NaN));
+    if (numbers.every(isNumber)) return numbers;
   }
   throw new Error(`Redis answered a script with ${show(reply)}, not with numbers.`);
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
 }

@@ -68,14 +68,14 @@ export class ScriptStore implements Store {
     for (const { policy, cost, at } of refunds) {
       args.push(this.#termsOf(policy), String(cost), at === undefined ? '-1' : String(Math.round(at * 1_000)));
     }
-    await this.#run(this.#scripts.release, refunds, args);
+    await this.#run(this.#scripts.release, refunds, args, { isRefund: true });
   }
 
   /**
    * Looks at all parts of a cluster at once, and if all grant, takes from one after the other: always in this order, so
    * that of two requests in each other's way one gets through. Where a part refuses then after all, those before it are
    * given back what they were charged. Meanwhile others may be refused that, and never is anybody granted too much.
-   * Should a part fail, nothing is given back: it may have been charged, too.
+   * Should a part fail, no units of a limit are given back: it may have been charged, too.
    */
   async #consumeInOrder(charges: readonly Charge[], parts: Parts<Charge>): Promise<readonly Decision[]> {
     const until = this.#runner.due();
@@ -84,7 +84,12 @@ export class ScriptStore implements Store {
       return this.#refuse(charges, inOrderOf(charges, parts, answers), until);
     }
     for (const [p, part] of parts.entries()) {
-      answers[p] = await this.#ask(part, '1', until);
+      try {
+        answers[p] = await this.#ask(part, '1', until);
+      } catch (error) {
+        this.#freePlaces(parts.slice(0, p), answers);
+        throw error;
+      }
       if (!part.some((charge, i) => refuses(charge, answers[p]![i]!))) continue;
       const before = parts.slice(0, p);
       const refunds = before.flatMap((earlier, e) => refundsOf(earlier, answers[e]!));
@@ -93,6 +98,12 @@ export class ScriptStore implements Store {
       return inOrderOf(charges, parts, [...seen, ...answers.slice(p)]);
     }
     return inOrderOf(charges, parts, answers);
+  }
+
+  /** Places among the requests at work go back even then: nobody else would free them, for as long as their timeout. */
+  #freePlaces(parts: Parts<Charge>, answers: Parts<Decision>): void {
+    const places = parts.flatMap((part, p) => refundsOf(part, answers[p]!)).filter(({ policy }) => policy.borrowed);
+    if (places.length > 0) this.release(places).then(undefined, () => {});
   }
 
   /** Charges what a refusal does not spare: what counts refused requests too, and blocks that it starts anew. */
@@ -116,7 +127,7 @@ export class ScriptStore implements Store {
     family: ScriptFamily,
     charges: readonly { readonly policy: CompiledPolicy; readonly key: string }[],
     args: readonly string[],
-    more?: Pick<Call, 'until' | 'whole'>,
+    more?: Pick<Call, 'until' | 'whole' | 'isRefund'>,
   ): Promise<readonly number[]> {
     const keys: string[] = [];
     let letters = '';

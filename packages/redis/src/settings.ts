@@ -5,16 +5,21 @@ import { inspect } from './scripts/inspect.js';
 /** Every option to change is named beside what it does. */
 const remedy = 'Give it the clientOptions of @sluice/redis, or clusterOptions for a Cluster.';
 
-/** What of a client's options makes it send commands late or twice; nothing for clients whose options are unknown. */
+/**
+ * What of a client's options makes it send commands late or twice, or hold on to a connection that is gone; nothing for
+ * clients whose options are unknown.
+ */
 export function clientWarning(client: RedisClient): string | undefined {
   const options = client.options as Readonly<Record<string, unknown>> | undefined;
   if (options === undefined) return undefined;
-  const faults = client.isCluster ? clusterFaults(options) : faultsOf(options);
+  const repeats = client.isCluster ? clusterFaults(options) : faultsOf(options);
+  const faults = [...repeats, ...silenceFaults(client, options)];
   if (faults.length === 0) return undefined;
-  return (
-    `RedisStore: the Redis client is set so that it ${faults.join('; ')}. What arrives after the deadline changes ` +
-    `nothing, but it burdens a Redis that is coming back. ${remedy}`
-  );
+  const burden =
+    repeats.length > 0
+      ? 'What arrives after the deadline changes nothing, but it burdens a Redis that is coming back. '
+      : '';
+  return `RedisStore: the Redis client is set so that it ${faults.join('; ')}. ${burden}${remedy}`;
 }
 
 function faultsOf(options: Readonly<Record<string, unknown>>): readonly string[] {
@@ -47,6 +52,16 @@ function clusterFaults(options: Readonly<Record<string, unknown>>): readonly str
     );
   }
   return faults;
+}
+
+/** A server or a network that vanishes says no goodbye, and what TCP sends again it gives up only after minutes. */
+function silenceFaults(client: RedisClient, options: Readonly<Record<string, unknown>>): readonly string[] {
+  const known = client.isCluster ? 'retryDelayOnFailover' : 'autoResendUnfulfilledCommands';
+  if (!(known in options)) return [];
+  const ofServers = client.isCluster ? ((options.redisOptions ?? {}) as typeof options) : options;
+  if (ofServers.socketTimeout !== undefined) return [];
+  const place = client.isCluster ? 'redisOptions: { socketTimeout: 1000 }' : 'socketTimeout: 1000';
+  return [`goes on for minutes with a connection that has gone silent ('${place}')`];
 }
 
 /** Asks the server that keeps `key` how it is set. Resolves to what is wrong with that; what it does not tell is right. */

@@ -158,7 +158,18 @@ describe('a client that sends again what was not answered', () => {
     expect(await charged('key')).toBe(6);
   });
 
-  it('gives back twice if it is connected again within the deadline', async () => {
+  it('gives back once after the pause of its defaults, however long the deadline', async () => {
+    const { limiter, settled } = await open(async (port) => subjectOf(new Redis(port)), '10s');
+    for (let i = 0; i < 3; i++) {
+      await limiter.consume('key', 10);
+      proxy.cutAfterRequest('EVALSHA');
+      await limiter.release('key', 4);
+      await settled();
+      expect(await charged('key')).toBeGreaterThanOrEqual(6 * (i + 1));
+    }
+  });
+
+  it('gives back twice if it is connected again at once', async () => {
     const { limiter } = await open(hasty, '10s');
     await limiter.consume('key', 10);
     proxy.cutAfterRequest('EVALSHA');

@@ -32,12 +32,19 @@ const wrongOptions: readonly [options: unknown, message: RegExp][] = [
   [{ instances: '4' }, /'instances' must be .*got "4"/],
   [{ instances: -1, onError: 'deny' }, /'instances' must be/],
   [{ instance: 4 }, /^UNKNOWN_OPTION: RedisStore has no option "instance"\. Did you mean "instances"\?/],
-  [{ instances: 1, onError: 'open' }, /is one of 'throw', 'allow', 'deny', 'fallback'; got "open"/],
+  [{ instances: 1, onError: 'open' }, /: RedisStore: 'onError' is one of 'fallback', 'allow', .*'throw'; got "open"/],
+  [{ instances: 1, onError: 'fallback ' }, /: RedisStore: 'onError' is one of .*; got "fallback "/],
+  [{ instances: 1, onError: null }, /'onError' is one of .*; got null/],
   [{ instances: 1, indivisible: 'open' }, /'indivisible' is 'deny' or 'allow'; got "open"/],
-  [{ instances: 1, deadline: 0 }, /^INVALID_WINDOW: RedisStore: 'deadline' must be/],
+  [{ onError: 'deny', indivisible: 'allow' }, /'indivisible' .*onError: 'deny' there are no shares\. Leave it out, or/],
+  [{ onError: 'throw', instances: 4, indivisible: 'deny' }, /'indivisible' .*onError: 'throw' there are no shares/],
+  [{ instances: 1, deadline: 0 }, /^INVALID_WINDOW: RedisStore: 'deadline' must be .*from 1 ms to a minute; got 0/],
   [{ instances: 1, deadline: '50' }, /'deadline' must be/],
   [{ instances: 1, deadline: Number.POSITIVE_INFINITY }, /'deadline' must be/],
-  [{ instances: 1, deadline: '2m' }, /'deadline' must be a minute at the most/],
+  [
+    { instances: 1, deadline: '2m' },
+    /^INVALID_WINDOW: RedisStore: 'deadline' must be .*from 1 ms to a minute; got "2m"/,
+  ],
   [{ instances: 1, prefix: '' }, /'prefix' must be 1 to 64 characters/],
   [{ instances: 1, prefix: 'a{b}' }, /'prefix' must be .*got "a\{b\}"/],
   [{ instances: 1, prefix: 7 }, /'prefix' must be .*got 7/],
@@ -56,6 +63,9 @@ describe('a RedisStore', () => {
     const options = { instances: 1 };
     for (const wrong of [undefined, null, {}, 'redis://127.0.0.1', new Map()]) {
       expect(told(() => new RedisStore(wrong as unknown as RedisClient, options))).toMatch(/needs a client of ioredis/);
+    }
+    for (const wrong of [redis.pipeline(), redis.multi()]) {
+      expect(told(() => new RedisStore(wrong as unknown as RedisClient, options))).toMatch(/Give the client itself/);
     }
     const client = createClient();
     expect(told(() => new RedisStore(client as unknown as RedisClient, options))).toMatch(/fromNodeRedis\(client\)/);

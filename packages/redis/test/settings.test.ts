@@ -48,6 +48,14 @@ describe('at its first use, a store', () => {
     }
   });
 
+  it('warns of a client that goes on with a connection that is silent, and of nothing else', async () => {
+    const options: Record<string, unknown> = { ...clientOptions };
+    delete options.socketTimeout;
+    const warnings = await warningsOf(opened(new Redis(server.url, options)));
+    expect(warnings).toEqual([expect.stringMatching(/is set so that it goes on for minutes.*'socketTimeout: 1000'/)]);
+    expect(warnings[0]).not.toContain('deadline');
+  });
+
   it('warns of a server that evicts, if it can be full', async () => {
     const redis = opened(new Redis(server.url, clientOptions));
     await until('the client is ready', async () => redis.status === 'ready');
@@ -74,6 +82,7 @@ it('a cluster client is told of its own options', () => {
   const node = [{ host: '127.0.0.1', port: server.port }];
   const usual = clientWarning(opened(new Cluster(node, { lazyConnect: true })));
   expect(usual).toContain('retryDelayOnFailover: 0');
+  expect(usual).toContain('redisOptions: { socketTimeout: 1000 }');
   const options = { ...clusterOptions, lazyConnect: true, enableAutoPipelining: true };
   expect(clientWarning(opened(new Cluster(node, options)))).toMatch(/enableAutoPipelining: false/);
 });
@@ -96,6 +105,17 @@ describe('ready()', () => {
     await ready;
     await store.close();
     await late.stop();
+  });
+
+  it('rejects at once when the store is closed, also where it waits already', async () => {
+    const redis = opened(new Redis({ ...clientOptions, port: 1, host: '127.0.0.1' }));
+    redis.on('error', () => {});
+    const store = new RedisStore(redis, { instances: 1, logger: { warn() {} } });
+    const closed = expect.objectContaining({ code: 'CLOSED' });
+    const waiting = expect(store.ready('366d')).rejects.toEqual(closed);
+    await store.close();
+    await waiting;
+    await expect(store.ready('366d')).rejects.toEqual(closed);
   });
 
   it('says when it has waited long enough, and why', async () => {

@@ -22,7 +22,8 @@ export interface CircuitBreakerOptions {
   readonly probe: () => PromiseLike<unknown>;
   /** Milliseconds: a probe that takes longer has failed. */
   readonly deadline: number;
-  readonly onChange?: ((change: CircuitChange) => void) | undefined;
+  /** What it throws is ignored, and so is what a promise that it returns rejects with. */
+  readonly onChange?: ((change: CircuitChange) => unknown) | undefined;
   /** Failures in a row that open the circuit. @default 5 */
   readonly failures?: number;
   /** Milliseconds before the first probe; the pause doubles with each that fails. @default 100 */
@@ -53,6 +54,8 @@ export class CircuitBreaker {
   #state: CircuitState = 'closed';
   #failuresInARow = 0;
   #openings = 0;
+  /** Microseconds. */
+  #heardAt = Number.NEGATIVE_INFINITY;
   #unavailable: SluiceError | undefined;
   #error: unknown;
   /** Milliseconds before the next probe, without jitter. */
@@ -110,6 +113,16 @@ export class CircuitBreaker {
       { cause: error },
     );
     this.#open(error);
+  }
+
+  /** What was sent at that instant has been answered, in microseconds. That alone is no success: it may be late. */
+  heard(sentAt: number): void {
+    if (sentAt > this.#heardAt) this.#heardAt = sentAt;
+  }
+
+  /** Whether anything that was sent at that instant, or later, has been answered. */
+  hasAnsweredSince(instant: number): boolean {
+    return this.#heardAt >= instant;
   }
 
   /** Ends the probes. The state stays as it is. */

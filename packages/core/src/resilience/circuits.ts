@@ -33,6 +33,11 @@ export class Circuits {
     return breakers;
   }
 
+  /** The breaker of that name, if there is one yet. */
+  get(name: string): CircuitBreaker | undefined {
+    return this.#breakers.get(name);
+  }
+
   stop(): void {
     for (const breaker of this.#breakers.values()) breaker.stop();
   }

@@ -1,16 +1,16 @@
 import type { Charge, Refund } from '../charge.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
-import { type Duration, parseDuration } from '../duration.js';
-import { SluiceError, show } from '../errors.js';
-import type { MaybePromise } from '../maybe-promise.js';
+import type { Duration } from '../duration.js';
+import { SluiceError } from '../errors.js';
+import { abandon, type MaybePromise } from '../maybe-promise.js';
 import { checkNames, checkType } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
 import { checkStore, type Known, type Store } from '../store.js';
 import { CircuitBreaker, type CircuitChange, type CircuitState } from './circuit-breaker.js';
 import { Circuits } from './circuits.js';
 import { isMisuse } from './misuse.js';
-import { TimeLimit } from './time-limit.js';
+import { parseDeadline, TimeLimit } from './time-limit.js';
 
 export interface GuardedStoreOptions {
   /** Every call is answered within this time, at most a minute. */
@@ -24,18 +24,20 @@ export interface GuardedStoreOptions {
    * failure nor as a success. Timeouts always do, and wrong use never does. @default all do
    */
   isFailure?: ((error: unknown) => boolean) | undefined;
-  /** Is told of every change of a circuit's state. What it throws is ignored. */
-  onChange?: ((change: CircuitChange) => void) | undefined;
+  /** Whether calls would be sent now, and not fail for want of a connection. @default always */
+  isConnected?: (() => boolean) | undefined;
+  /**
+   * Is told of every change of a circuit's state. What it throws is ignored, and so is what a promise that it returns
+   * rejects with.
+   */
+  onChange?: ((change: CircuitChange) => unknown) | undefined;
   /** Times the deadline and the probes. @default the system clock */
   clock?: Clock | undefined;
   /** A number in [0, 1), for the jitter of the probes. @default Math.random */
   random?: (() => number) | undefined;
 }
 
-/** Milliseconds. */
-const longestDeadline = 60_000;
-
-const names = ['deadline', 'probe', 'circuitOf', 'isFailure', 'onChange', 'clock', 'random'];
+const names = ['deadline', 'probe', 'circuitOf', 'isFailure', 'isConnected', 'onChange', 'clock', 'random'];
 
 /**
  * A GuardedStore answers every call in time, whatever the store behind it does: with the store's answer, or with an
@@ -44,12 +46,16 @@ const names = ['deadline', 'probe', 'circuitOf', 'isFailure', 'onChange', 'clock
  * Its methods reject with a SluiceError: `STORE_TIMEOUT` when the deadline has passed, and it is then unknown whether
  * the store has done what was asked; `STORE_UNAVAILABLE` when it was not asked, with the failure that led to this as the
  * `cause`; `CLOSED` after `close`. Errors of the store itself pass through.
+ *
+ * Borrowed units that the store grants too late would never be given back by who asked for them: they are at once.
  */
 export class GuardedStore implements Store {
   /** There is one where the store has one. */
   readonly lower?: (known: readonly Known[]) => Promise<void>;
   readonly #store: Store;
   readonly #isFailure: (error: unknown) => boolean;
+  readonly #isConnected: () => boolean;
+  readonly #clock: Clock;
   readonly #timeLimit: TimeLimit;
   readonly #circuits: Circuits;
   #closing: Promise<void> | undefined;
@@ -58,9 +64,11 @@ export class GuardedStore implements Store {
   constructor(store: Store, options: GuardedStoreOptions) {
     checkOptions(store, options);
     const { probe, circuitOf = () => 'store', isFailure = () => true, onChange, clock = systemClock, random } = options;
-    const deadline = parseDeadline(options.deadline);
+    const deadline = parseDeadline(options.deadline, 'GuardedStore');
     this.#store = store;
     this.#isFailure = isFailure;
+    this.#isConnected = options.isConnected ?? (() => true);
+    this.#clock = clock;
     this.#timeLimit = new TimeLimit(deadline, clock);
     this.#circuits = new Circuits(
       circuitOf,
@@ -75,19 +83,35 @@ export class GuardedStore implements Store {
   }
 
   consume(charges: readonly Charge[]): Promise<readonly Decision[]> {
-    return this.#ask(charges, () => this.#store.consume(charges));
+    return this.#ask(
+      charges,
+      () => (charges.length === 0 ? [] : this.#store.consume(charges)),
+      (decisions) => this.#giveBackLate(charges, decisions),
+    );
   }
 
   peek(charges: readonly Charge[]): Promise<readonly Decision[]> {
-    return this.#ask(charges, () => this.#store.peek(charges));
+    return this.#ask(charges, () => (charges.length === 0 ? [] : this.#store.peek(charges)));
   }
 
   release(refunds: readonly Refund[]): Promise<void> {
-    return this.#ask(refunds, () => this.#store.release(refunds));
+    return this.#ask(refunds, () => (refunds.length === 0 ? undefined : this.#store.release(refunds)));
   }
 
   reset(key: string, policies: readonly CompiledPolicy[]): Promise<void> {
     return this.#ask([{ key }], () => this.#store.reset(key, policies));
+  }
+
+  isReachable(charges: readonly { readonly key: string }[]): boolean {
+    return this.#isConnected() && this.#circuits.of(charges).every(({ unavailable }) => unavailable === undefined);
+  }
+
+  /**
+   * To be called where a part of the store has answered, in whatever way, to what was sent at that instant, in
+   * microseconds of the clock: it is then not to blame for calls to several parts that began no later, and fail.
+   */
+  heard(circuit: string, sentAt = this.#clock.now()): void {
+    this.#circuits.get(circuit)?.heard(sentAt);
   }
 
   check(policy: CompiledPolicy): void {
@@ -103,27 +127,66 @@ export class GuardedStore implements Store {
     return this.#closing;
   }
 
-  async #ask<T>(charges: readonly { readonly key: string }[], ask: () => MaybePromise<T>): Promise<T> {
+  async #ask<T>(
+    charges: readonly { readonly key: string }[],
+    ask: () => MaybePromise<T>,
+    late?: (answer: T) => void,
+  ): Promise<T> {
     if (this.#closing !== undefined) throw new SluiceError('CLOSED', 'This store has been closed.');
     const circuits = this.#circuits.of(charges);
     for (const { unavailable } of circuits) if (unavailable !== undefined) throw unavailable;
     const openings = openingsOf(circuits);
+    const began = circuits.length > 1 ? this.#clock.now() : 0;
     try {
-      const answer = await this.#timeLimit.run(ask);
+      const answer = await this.#timeLimit.run(ask, late);
       if (openingsOf(circuits) === openings) for (const circuit of circuits) circuit.succeeded();
       return answer;
     } catch (error) {
-      if (openingsOf(circuits) === openings && this.#tellsOfFailure(error)) {
-        for (const circuit of circuits) circuit.failed(error);
+      if (this.#tellsOfFailure(error)) {
+        if (circuits.length === 1) {
+          if (openingsOf(circuits) === openings) circuits[0]!.failed(error);
+        } else this.#failed(circuits, openings, began, error);
       }
       throw error;
     }
   }
 
-  #tellsOfFailure(error: unknown): boolean {
-    if (error instanceof SluiceError && error.code === 'STORE_TIMEOUT') return true;
-    return !isMisuse(error) && this.#isFailure(error);
+  /**
+   * A call to several parts has failed: of the parts that answer nothing within the deadline. Where all of them do, nobody
+   * knows of which.
+   */
+  #failed(circuits: readonly CircuitBreaker[], openings: number, began: number, error: unknown): void {
+    const blame = () => {
+      if (openingsOf(circuits) !== openings) return;
+      const silent = circuits.filter((circuit) => !circuit.hasAnsweredSince(began));
+      for (const circuit of silent.length > 0 ? silent : circuits) circuit.failed(error);
+    };
+    // When one has failed at once, the answers of the others are still to come.
+    if (isTimeout(error)) blame();
+    else this.#timeLimit.afterwards(blame);
   }
+
+  /** What else was granted stays charged: it may have been answered for meanwhile, and a limit errs on the safe side. */
+  #giveBackLate(charges: readonly Charge[], decisions: readonly Decision[]): void {
+    try {
+      if (!decisions.every(({ allowed }) => allowed)) return;
+      const refunds: Refund[] = [];
+      for (const [i, charge] of charges.entries()) {
+        if (charge.policy.borrowed && charge.cost > 0) refunds.push({ ...charge, at: decisions[i]!.at });
+      }
+      if (refunds.length > 0) abandon(this.#store.release(refunds));
+    } catch {
+      // Nobody waits for this: what a store that fails does not take back is free again after its window.
+    }
+  }
+
+  #tellsOfFailure(error: unknown): boolean {
+    return isTimeout(error) || (!isMisuse(error) && this.#isFailure(error));
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === 'STORE_TIMEOUT';
 }
 
 /** Changes when any of them opens: what was sent before then says nothing about the time after. */
@@ -142,17 +205,8 @@ function checkOptions(store: Store, options: GuardedStoreOptions): void {
       "GuardedStore: 'probe' is missing. Without one the store would never be asked again: probe: () => redis.ping().",
     );
   }
-  for (const name of ['probe', 'circuitOf', 'isFailure', 'onChange', 'random']) {
+  for (const name of ['probe', 'circuitOf', 'isFailure', 'isConnected', 'onChange', 'random']) {
     checkType(options, name, 'function', 'GuardedStore');
   }
   if (options.clock !== undefined) checkClock(options.clock, 'GuardedStore');
-}
-
-function parseDeadline(deadline: Duration): number {
-  const ms = parseDuration(deadline, "GuardedStore: 'deadline'");
-  if (ms <= longestDeadline) return ms;
-  throw new SluiceError(
-    'INVALID_OPTION',
-    `GuardedStore: 'deadline' must be a minute at the most; got ${show(deadline)}. 50 ms suit a store nearby.`,
-  );
 }

@@ -41,20 +41,34 @@ export class LocalGrants {
   }
 
   /**
-   * Units of a refund that were granted without the store: 0 where they are spent, or where nobody can tell any more
-   * where they are from, so that they are lost. `undefined` for a refund that is the store's.
+   * What of a refund is of units that were granted without the store, and what is left of it for the store. Where nobody
+   * can tell any more, it is neither: it is lost.
    */
-  redeem({ policy, key, cost, at }: Refund): number | undefined {
-    const grants = this.#grants.get(stateOf({ policy, key }));
-    if (at === undefined) return grants === undefined && this.#forgotten === undefined ? undefined : 0;
+  redeem(refund: Refund): { readonly local: number; readonly rest: number } {
+    const { cost, at } = refund;
+    const grants = this.#grants.get(stateOf(refund));
+    if (at === undefined) {
+      const local = grants === undefined ? 0 : this.#redeemAny(grants, cost);
+      return { local, rest: this.#forgotten === undefined ? cost - local : 0 };
+    }
     const granted = grants?.get(at);
     if (granted === undefined) {
       const { from, to } = this.#forgotten ?? { from: 1, to: 0 };
-      return at >= from && at <= to ? 0 : undefined;
+      return { local: 0, rest: at >= from && at <= to ? 0 : cost };
     }
-    const units = Math.min(cost, granted);
-    grants!.set(at, granted - units);
-    return units;
+    const local = Math.min(cost, granted);
+    grants!.set(at, granted - local);
+    return { local, rest: 0 };
+  }
+
+  #redeemAny(grants: Map<number, number>, cost: number): number {
+    let local = 0;
+    for (const [at, granted] of grants) {
+      const units = Math.min(cost - local, granted);
+      if (units > 0) grants.set(at, granted - units);
+      local += units;
+    }
+    return local;
   }
 
   /** Forgets everything when all of it is fresh: no store then has any of it to give back. */

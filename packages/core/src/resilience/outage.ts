@@ -36,6 +36,8 @@ export class Outage {
   readonly #repair = new Repair();
   readonly #repairs: boolean;
   #isSettling = false;
+  /** Microseconds: not before is the store told of more. */
+  #settleFrom = 0;
   /** What nobody would ask for is not kept. */
   #learns: boolean;
 
@@ -81,6 +83,7 @@ export class Outage {
   /** Asks the store, and answers by `mode` where it fails. */
   ask(method: Ask, charges: readonly Charge[], mode: StoreErrorMode): MaybePromise<readonly Decision[]> {
     const { round } = this.#repair;
+    const isSent = method === 'consume' && this.#learns && this.#isReachable(charges);
     let answer: MaybePromise<readonly Decision[]>;
     try {
       answer = this.#repair.isIdle ? this.#store[method](charges) : this.#tellAndAsk(method, charges);
@@ -88,14 +91,14 @@ export class Outage {
       return this.#answer(method, charges, mode, error);
     }
     if (!isPromise(answer)) return this.#checked(method, charges, mode, round, answer);
-    const call = this.#learns && method === 'consume' ? this.#underWay.begin(charges) : undefined;
+    if (isSent) this.#underWay.begin(charges, round);
     return answer.then(
       (decisions) => {
-        if (call !== undefined) this.#underWay.end(call);
+        if (isSent) this.#underWay.end(charges, round);
         return this.#checked(method, charges, mode, round, decisions);
       },
       (error: unknown) => {
-        if (call !== undefined) this.#underWay.end(call);
+        if (isSent) this.#underWay.end(charges, round);
         return this.#answer(method, charges, mode, error);
       },
     );
@@ -104,7 +107,7 @@ export class Outage {
   /** Gives units back; fails as the store does. What was granted without the store never gets there. */
   takeBack(refunds: readonly Refund[]): MaybePromise<void> {
     this.#grants.expire(this.#lastKnown.now() / 1_000);
-    const own = this.#grants.isEmpty ? refunds : refunds.filter((refund) => !this.#takeLocal(refund));
+    const own = this.#grants.isEmpty ? refunds : refunds.flatMap((refund) => this.#takeLocal(refund));
     if (own.length === 0) return;
     const taken = () => {
       if (this.#learns) this.#lastKnown.release(own);
@@ -138,8 +141,9 @@ export class Outage {
 
   /** Fails as the store does: who asks for a reset must know whether it was done. */
   reset(key: string, policies: readonly CompiledPolicy[]): MaybePromise<void> {
-    this.#lastKnown.forget(key, policies);
-    return this.#store.reset(key, policies);
+    const forget = () => this.#lastKnown.forget(key, policies);
+    const done = this.#store.reset(key, policies);
+    return isPromise(done) ? done.then(forget) : forget();
   }
 
   /** Forgets what is known, and closes the store. */
@@ -204,30 +208,44 @@ export class Outage {
    * a key, it would grant others meanwhile what is spent already.
    */
   async #settle(): Promise<void> {
-    if (this.#isSettling) return;
+    if (this.#isSettling || this.#clock.now() < this.#settleFrom) return;
     this.#isSettling = true;
     try {
-      while (!this.#repair.owesNothing) {
-        const { round } = this.#repair;
-        const owed = this.#repair.owed(mostSettled);
-        const known = owed.map((one) => this.#knownOf(one)).filter((one) => one !== undefined);
-        if (known.length > 0) await this.#store.lower!(known);
-        // What has been granted meanwhile it does not know yet.
-        if (round !== this.#repair.round) break;
-        for (const one of owed) this.#repair.told(stateOf(one));
+      for (;;) {
+        const owed = this.#repair.owed(mostSettled, (one) => this.#isReachable([one]));
+        if (owed.length === 0 || !(await this.#tell(owed))) break;
       }
-    } catch {
-      // The next answer of the store begins anew.
     } finally {
       this.#isSettling = false;
     }
+  }
+
+  /** Tells the store of some keys. Resolves to whether to go on: it fails, or the process has granted more meanwhile. */
+  async #tell(owed: readonly Owed[]): Promise<boolean> {
+    const { round } = this.#repair;
+    try {
+      const known = owed.map((one) => this.#knownOf(one)).filter((one) => one !== undefined);
+      if (known.length > 0) await this.#store.lower!(known);
+    } catch {
+      // One key that cannot be told must not keep the others from it.
+      let some = false;
+      if (owed.length > 1) for (const one of owed) some = (await this.#tell([one])) || some;
+      else this.#repair.postpone(owed[0]!);
+      if (!some) this.#settleFrom = this.#clock.now() + settlePause;
+      return some;
+    }
+    if (round !== this.#repair.round) return false;
+    for (const one of owed) this.#repair.told(stateOf(one));
+    return true;
   }
 
   /** What the store is told of a key: what it has not answered yet, it may have granted besides. */
   #knownOf(owed: Owed): Known | undefined {
     const known = this.#lastKnown.of(owed);
     if (known === undefined) return undefined;
-    return { ...known, remaining: Math.max(0, known.remaining - this.#underWay.unitsOf(owed)) };
+    // What was asked for since then goes out behind what the store is told, which counts it itself.
+    const ahead = this.#underWay.unitsOf(owed, this.#repair.round);
+    return { ...known, remaining: Math.max(0, known.remaining - ahead) };
   }
 
   #isDue(charge: Charge): boolean {
@@ -242,7 +260,7 @@ export class Outage {
     const at = this.#clock.now() / 1_000;
     if (mode === 'deny') return closed(charges, at);
     const decisions = mode === 'allow' ? open(charges, at) : this.#fallback.ask(method, charges);
-    if (method === 'consume') this.#note(charges, decisions);
+    if (method === 'consume') this.#note(charges, decisions, !isUnusable(error));
     return decisions;
   }
 
@@ -251,7 +269,7 @@ export class Outage {
   }
 
   /** Notes what was granted without the store. */
-  #note(charges: readonly Charge[], decisions: readonly Decision[]): void {
+  #note(charges: readonly Charge[], decisions: readonly Decision[], canBeTold: boolean): void {
     if (!decisions.every(({ allowed }) => allowed)) return;
     for (const [i, charge] of charges.entries()) {
       if (charge.cost === 0) continue;
@@ -259,21 +277,24 @@ export class Outage {
       const isCounted = decision.source === 'fallback';
       const freshAt = decision.at + (isCounted ? decision.resetAfter : charge.policy.windowMs);
       this.#grants.note(charge, isCounted ? charge.cost : 0, decision.at, freshAt);
-      if (!isCounted || !this.#repairs || !isRepaired(charge.policy)) continue;
+      if (!isCounted || !canBeTold || !this.#repairs || !isRepaired(charge.policy)) continue;
       this.#lastKnown.expect(decision);
       this.#repair.owe(charge);
     }
   }
 
-  /** Takes units back that were granted without the store. */
-  #takeLocal(refund: Refund): boolean {
-    const units = this.#grants.redeem(refund);
-    if (units === undefined) return false;
-    if (units > 0) {
-      const cost = this.#fallback.costOf({ ...refund, cost: units });
+  /** Takes units back that were granted without the store, and returns what is left of the refund for the store. */
+  #takeLocal(refund: Refund): readonly Refund[] {
+    const { local, rest } = this.#grants.redeem(refund);
+    if (local > 0) {
+      const cost = this.#fallback.costOf({ ...refund, cost: local });
       this.#lastKnown.memory.release([{ ...refund, cost }]);
     }
-    return true;
+    return rest > 0 ? [{ ...refund, cost: rest }] : [];
+  }
+
+  #isReachable(charges: readonly Pick<Charge, 'key'>[]): boolean {
+    return this.#store.isReachable?.(charges) ?? true;
   }
 }
 
@@ -283,14 +304,23 @@ const mostInstances = 1_000_000;
 /** Keys of which a store is told at a time. */
 const mostSettled = 50;
 
+/** Microseconds until it is told again, where it could be told of none. */
+const settlePause = 1_000_000;
+
 /** Whether a store is told what is known of a policy's keys: of borrowed units nothing is, and blocks are left alone. */
 function isRepaired({ borrowed, algorithm }: CompiledPolicy): boolean {
   return borrowed === undefined && algorithm !== 'penalty';
 }
 
-/** A store that only was too slow has lost nothing. */
+/** A store that only was too slow has lost nothing, nor has one in which a single key cannot be used. */
 function isMoreThanSlow(error: unknown): boolean {
-  return !(error instanceof SluiceError && error.code === 'STORE_TIMEOUT');
+  if (!(error instanceof SluiceError)) return true;
+  if (error.code === 'STORE_UNAVAILABLE' && error.cause !== undefined) return isMoreThanSlow(error.cause);
+  return error.code !== 'STORE_TIMEOUT' && error.code !== 'UNUSABLE_STATE';
+}
+
+function isUnusable(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === 'UNUSABLE_STATE';
 }
 
 function isComplete(answer: readonly Decision[] | undefined, charges: number): boolean {

@@ -48,13 +48,22 @@ export class Repair {
     return this.#owed.size === 0;
   }
 
-  /** Some of the keys that have taken units without the store. */
-  owed(atMost: number): readonly Owed[] {
+  /** Some of the keys that have taken units without the store, if they can be told now. */
+  owed(atMost: number, canBeTold: (owed: Owed) => boolean): readonly Owed[] {
     const some: Owed[] = [];
     for (const owed of this.#owed.values()) {
-      if (some.push(owed) === atMost) break;
+      if (canBeTold(owed) && some.push(owed) === atMost) break;
     }
     return some;
+  }
+
+  /** The key could not be told: all others come first. */
+  postpone({ policy, key }: Owed): void {
+    const state = stateOf({ policy, key });
+    const owed = this.#owed.get(state);
+    if (owed === undefined) return;
+    this.#owed.delete(state);
+    this.#owed.set(state, owed);
   }
 
   isDue(state: string, now: number): boolean {

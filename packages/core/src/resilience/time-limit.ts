@@ -1,10 +1,21 @@
 import type { Clock } from '../clock.js';
 import { Deadlines } from '../deadlines.js';
+import { type Duration, parseDuration } from '../duration.js';
 import { SluiceError } from '../errors.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import { afterPollPhase } from './poll-phase.js';
 
 type Reject = (reason: unknown) => void;
+
+const longestDeadline = { ms: 60_000, name: 'a minute' };
+
+/**
+ * Reads how long a call may take, in milliseconds.
+ * @throws SluiceError `INVALID_WINDOW` for anything but a duration of a minute at the most.
+ */
+export function parseDeadline(deadline: Duration, where: string): number {
+  return parseDuration(deadline, `${where}: 'deadline'`, longestDeadline);
+}
 
 /** A TimeLimit is kept by every call made through it, whether what was called answers or not. */
 export class TimeLimit {
@@ -19,20 +30,28 @@ export class TimeLimit {
   }
 
   /**
-   * Answers as `ask` does, if that is in time. An answer that comes later is dropped, rejections too.
+   * Answers as `ask` does, if that is in time. An answer that comes later is given to `late`, which must not throw; a
+   * rejection is dropped then.
    * @throws SluiceError `STORE_TIMEOUT` when the time is up.
    */
-  run<T>(ask: () => MaybePromise<T>): Promise<T> {
+  run<T>(ask: () => MaybePromise<T>, late?: (answer: T) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      let isGivenUp = false;
       // Counted from here, so that the time it takes to ask is part of it.
-      const callOff = this.#deadlines.after(this.#ms, () => this.#giveUp(reject));
+      const callOff = this.#deadlines.after(this.#ms, () =>
+        this.#giveUp((error) => {
+          isGivenUp = true;
+          reject(error);
+        }),
+      );
       const fail = (error: unknown) => {
         callOff();
         reject(error);
       };
       const succeed = (value: T) => {
         callOff();
-        resolve(value);
+        if (isGivenUp) late?.(value);
+        else resolve(value);
       };
       try {
         const answer = ask();
@@ -42,6 +61,11 @@ export class TimeLimit {
         fail(error);
       }
     });
+  }
+
+  /** Calls `run` when the time of a call that began now would be up. */
+  afterwards(run: () => void): void {
+    this.#deadlines.after(this.#ms, () => afterPollPhase(run));
   }
 
   /** One turn of the event loop and one error serve all calls that fall due together. */

@@ -1,6 +1,6 @@
 import { ManualClock } from '@sluice/testing';
 import { describe, expect, test } from 'vitest';
-import { Pipeline } from '../../src/index.ts';
+import { Pipeline, SluiceError } from '../../src/index.ts';
 import { FailingStore, FakeResponse, failures, reader, type SeenOptions, send, unhandledDuring } from './mounted.ts';
 
 const ip = '192.0.2.1';
@@ -32,8 +32,9 @@ describe.each(failures)('a store that %s', (_, fail) => {
       expect(warnings).toEqual([expect.stringContaining('down')]);
     });
 
-    test('a place at work that it fails to take back is asked back after 100 ms, 1 s and 10 s', async () => {
-      const { clock, store, warnings, pipeline } = scene({ limit: false, concurrency: 1, onStoreError });
+    test('a place at work that it fails to take back is asked back after 100 ms, 1 s, and then every 10 s until its timeout', async () => {
+      const concurrency = { limit: 1, timeout: '2m' } as const;
+      const { clock, store, warnings, pipeline } = scene({ limit: false, concurrency, onStoreError });
       store.fail = fail;
       store.fails = (call) => call === 'release';
       const response = new FakeResponse();
@@ -42,15 +43,33 @@ describe.each(failures)('a store that %s', (_, fail) => {
       await clock.pass(0);
       expect(store.asked.release).toBe(1);
       expect(warnings).toEqual([expect.stringContaining('down')]);
-      for (const [n, pause] of [100, 1_000, 10_000].entries()) {
+      // The last of these is 111.1 s after the first, and the next one would be 121.1 s after it.
+      for (const [n, pause] of [100, 1_000, ...Array(11).fill(10_000)].entries()) {
         await clock.pass(pause - 0.001);
         expect(store.asked.release).toBe(1 + n);
         await clock.pass(0.001);
         expect(store.asked.release).toBe(2 + n);
       }
       await clock.pass(60_000);
-      expect(store.asked.release).toBe(4);
+      expect(store.asked.release).toBe(14);
       expect(warnings).toHaveLength(1);
+    });
+
+    test('a place at work that it can take back only minutes later is free then', async () => {
+      const { clock, store, pipeline } = scene({ limit: false, concurrency: 1, onStoreError });
+      store.fail = fail;
+      store.fails = (call) => call === 'release';
+      const response = new FakeResponse();
+      await send([pipeline], { ip }, response);
+      response.finish();
+      await clock.pass(300_000);
+      store.fails = () => false;
+      expect(await send([pipeline], { ip })).toMatchObject({ action: 'refuse' });
+      await clock.pass(10_000);
+      expect(await send([pipeline], { ip })).toMatchObject({ action: 'pass' });
+      const asked = store.asked.release;
+      await clock.pass(600_000);
+      expect(store.asked.release).toBe(asked);
     });
 
     test('a place at work is free as soon as the store has taken it back', async () => {
@@ -95,6 +114,20 @@ describe.each(failures)('a store that %s', (_, fail) => {
       store.fails = () => false;
       expect(await send([pipeline], { ip })).toMatchObject({ action: 'refuse' });
     }
+  });
+
+  test('a place at work is not asked back any more once the store is closed', async () => {
+    const { clock, store, warnings, pipeline } = scene({ limit: false, concurrency: 1 });
+    store.fail = () => {
+      throw new SluiceError('CLOSED', 'This store has been closed.');
+    };
+    store.fails = (call) => call === 'release';
+    const response = new FakeResponse();
+    await send([pipeline], { ip }, response);
+    response.finish();
+    await clock.pass(600_000);
+    expect(store.asked.release).toBe(1);
+    expect(warnings).toEqual([expect.stringContaining('closed')]);
   });
 
   test('no place at work is freed that was never taken', async () => {

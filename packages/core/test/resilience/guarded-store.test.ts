@@ -1,6 +1,7 @@
 import { ManualClock, storeSuite } from '@sluice/testing';
 import { describe, expect, it, test } from 'vitest';
 import { SluiceError } from '../../src/errors.ts';
+import type { MaybePromise } from '../../src/maybe-promise.ts';
 import { MemoryStore } from '../../src/memory/memory-store.ts';
 import { compilePolicies } from '../../src/policy.ts';
 import type { CircuitChange } from '../../src/resilience/circuit-breaker.ts';
@@ -195,6 +196,112 @@ describe('when the store is silent', () => {
   });
 });
 
+describe('what the store grants too late', () => {
+  const [place, limit] = compilePolicies(
+    [
+      { name: 'place', limit: 2, window: '10m', algorithm: 'sliding-window-log' },
+      { name: 'limit', limit: 5, window: '1h' },
+    ],
+    'policies',
+  );
+  const charges = [
+    { policy: limit!, key: 'alice', cost: 1 },
+    { policy: { ...place!, borrowed: true as const }, key: 'alice', cost: 1 },
+  ];
+
+  const granted = charges.map(() => ({ allowed: true, at: 1 }));
+
+  /** A memory store whose answers come after 60 ms; and what is left in it of each policy. */
+  function late() {
+    const clock = new ManualClock();
+    const memory = new MemoryStore({ clock });
+    const slowly = <T>(answer: T) => new Promise<T>((resolve) => clock.after(60, () => resolve(answer)));
+    const store: Store = {
+      consume: (charges) => slowly(memory.consume(charges)),
+      peek: (charges) => slowly(memory.peek(charges)),
+      release: (refunds) => memory.release(refunds),
+      reset: () => {},
+    };
+    const guarded = new GuardedStore(store, { deadline: 50, clock, probe: async () => {} });
+    const left = () => memory.peek(charges).map(({ remaining }) => remaining);
+    return { clock, guarded, memory, left };
+  }
+
+  it('is given back where it was borrowed, since nobody knows that he has it; of a limit it stays taken', async () => {
+    const { clock, guarded, left } = late();
+    const answer = watch(guarded.consume(charges));
+    await clock.pass(59);
+    expect(answer.outcome).toEqual(timeout);
+    expect(left()).toEqual([4, 1]);
+    await clock.pass(1);
+    expect(left()).toEqual([4, 2]);
+  });
+
+  it('is given back as what was granted then, and not as what others hold', async () => {
+    const { clock, guarded, memory, left } = late();
+    const [, held] = memory.consume(charges);
+    clock.advance(10);
+    void watch(guarded.consume(charges));
+    await clock.pass(60);
+    expect(left()).toEqual([3, 1]);
+    memory.release([{ ...charges[1]!, at: held!.at }]);
+    expect(left()).toEqual([3, 2]);
+  });
+
+  it('is not given back where the store has refused, nor where it was only looked at', async () => {
+    const { clock, guarded, memory, left } = late();
+    for (let i = 0; i < 2; i++) memory.consume(charges);
+    void watch(guarded.consume(charges));
+    void watch(guarded.peek(charges));
+    await clock.pass(60);
+    expect(left()).toEqual([3, 0]);
+  });
+
+  it.each<[string, unknown, () => MaybePromise<void>]>([
+    ['does not take it back', granted, () => Promise.reject(lost)],
+    [
+      'throws when it is to take it back',
+      granted,
+      () => {
+        throw lost;
+      },
+    ],
+    ['has answered with no decisions', null, () => {}],
+  ])('harms nobody where the store %s', async (_title, answer, release) => {
+    const { clock, calls, store, consume, guarded } = setUp();
+    let asked = 0;
+    store.release = () => {
+      asked++;
+      return release();
+    };
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => void unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const answers = [watch(guarded.consume(charges)), watch(consume())];
+    await clock.pass(50);
+    for (const call of calls) call.succeed(answer);
+    await clock.pass(0);
+    await clock.pass(0);
+    process.off('unhandledRejection', note);
+    expect(answers.map(({ outcome }) => outcome)).toEqual([timeout, timeout]);
+    // Nothing of the second was borrowed.
+    expect(asked).toBe(answer === null ? 0 : 1);
+    expect(unhandled).toEqual([]);
+  });
+});
+
+describe('a call about nothing', () => {
+  it('is answered without the store', async () => {
+    const { calls, guarded } = setUp();
+    expect(await guarded.consume([])).toEqual([]);
+    expect(await guarded.peek([])).toEqual([]);
+    expect(await guarded.release([])).toBeUndefined();
+    expect(calls).toEqual([]);
+    await guarded.close();
+    await expect(guarded.consume([])).rejects.toEqual(closed);
+  });
+});
+
 describe('when the store fails', () => {
   it('passes its errors on, and those that it throws at once', async () => {
     const rejecting = setUp({}, () => Promise.reject(lost));
@@ -333,14 +440,16 @@ describe('a store of several parts', () => {
 
   it('reports what becomes of several charges to the circuits of all, once each', async () => {
     let fails = true;
-    const { errors, guarded } = setUp({ circuitOf }, () => (fails ? Promise.reject(lost) : []));
+    const { clock, errors, guarded } = setUp({ circuitOf }, () => (fails ? Promise.reject(lost) : []));
     const charges = ['a:1', 'b:1', 'b:2', 'a:1'].map((key, i) => ({
       ...charge,
       key,
       policy: i < 3 ? policy! : other!,
     }));
+    // A failure of several parts is counted when the time has passed that each had to answer.
     const fail = async (times: number) => {
       for (let i = 0; i < times; i++) await guarded.consume(charges).catch(() => {});
+      await clock.pass(50);
     };
     await fail(4);
     expect([...guarded.states.values()]).toEqual(['closed', 'closed']);
@@ -353,6 +462,67 @@ describe('a store of several parts', () => {
     expect([...guarded.states.values()]).toEqual(['open', 'closed']);
     await errors(1, 'b:1');
     expect([...guarded.states.values()]).toEqual(['open', 'open']);
+  });
+
+  /** Calls to the parts a, b and c whose answers the test gives, five of them at once. */
+  async function five(ended: (parts: ReturnType<typeof setUp>) => void | Promise<void>) {
+    const parts = setUp({ circuitOf });
+    const both = ['a:1', 'b:1', 'c:1'].map((key) => ({ ...charge, key }));
+    await parts.clock.pass(1_000);
+    for (let i = 0; i < 5; i++) void watch(parts.guarded.consume(both));
+    await ended(parts);
+    return Object.fromEntries(parts.guarded.states);
+  }
+
+  it('opens the circuit of the one that is silent, and not of those that have answered', async () => {
+    const states = await five(async ({ clock, guarded }) => {
+      await clock.pass(1);
+      for (const part of ['b', 'c']) guarded.heard(part, 1_000_000);
+      await clock.pass(49);
+    });
+    expect(states).toEqual({ a: 'open', b: 'closed', c: 'closed' });
+  });
+
+  it('opens the circuit of one that answers only what it was asked before', async () => {
+    const states = await five(async ({ clock, guarded }) => {
+      guarded.heard('a', 999_999);
+      for (const part of ['b', 'c']) guarded.heard(part);
+      await clock.pass(50);
+    });
+    expect(states).toEqual({ a: 'open', b: 'closed', c: 'closed' });
+  });
+
+  it('gives the others the time to answer where one fails at once', async () => {
+    const before: unknown[] = [];
+    const states = await five(async ({ clock, calls, guarded }) => {
+      for (const call of calls) call.fail(lost);
+      await clock.pass(49);
+      before.push(...guarded.states.values());
+      for (const part of ['b', 'c']) guarded.heard(part, 1_000_000);
+      await clock.pass(1);
+    });
+    expect(before).toEqual(['closed', 'closed', 'closed']);
+    expect(states).toEqual({ a: 'open', b: 'closed', c: 'closed' });
+  });
+
+  it('opens the circuits of all where all or none have answered', async () => {
+    const open = { a: 'open', b: 'open', c: 'open' };
+    expect(await five(({ clock }) => clock.pass(50))).toEqual(open);
+    const answered = five(async ({ clock, guarded }) => {
+      for (const part of ['a', 'b', 'c']) guarded.heard(part);
+      await clock.pass(50);
+    });
+    expect(await answered).toEqual(open);
+  });
+
+  it('takes an answer for no success: of a part that is asked alone, late ones do not hide that it is slow', async () => {
+    const { clock, guarded, consume } = setUp({ circuitOf });
+    for (let i = 0; i < 5; i++) {
+      void watch(consume('a:1'));
+      await clock.pass(50);
+      guarded.heard('a');
+    }
+    expect(guarded.states.get('a')).toBe('open');
   });
 
   it('keeps a thousand circuits, and forgets the oldest of those without failures', async () => {
@@ -438,7 +608,7 @@ describe('the options', () => {
   );
 
   it.each([60_001, '1h'])('take no deadline of %s, which nobody waits for', (deadline) => {
-    expect(create({ deadline })).toThrow("GuardedStore: 'deadline' must be a minute at the most");
+    expect(create({ deadline })).toThrow(/^GuardedStore: 'deadline' must be .* from 1 ms to a minute; got/);
   });
 
   it.each([

@@ -225,8 +225,8 @@ describe('when the store answers again', () => {
     for (let i = 0; i < 120; i++) expect(left(shared.peek([{ policy: minute, key: `user:${i}`, cost: 0 }]))).toBe(6);
   });
 
-  it('what it could not be told of is told with the next answer', async () => {
-    const { shared, store } = setUp();
+  it('what it could not be told of is told with an answer of a second later', async () => {
+    const { clock, shared, store } = setUp();
     shared.down = true;
     for (let i = 0; i < 120; i++) store.consume([{ policy: minute, key: `user:${i}`, cost: 3 }]);
     shared.down = false;
@@ -234,9 +234,40 @@ describe('when the store answers again', () => {
     shared.down = true;
     await settled();
     shared.down = false;
+    clock.advance(999);
+    store.consume([alice()]);
+    await settled();
+    // Some were told before it failed again.
+    expect(shared.told.flat().filter(({ key }) => key !== 'alice')).toHaveLength(50);
+    clock.advance(1);
     store.consume([alice()]);
     await settled();
     for (let i = 0; i < 120; i++) expect(left(shared.peek([{ policy: minute, key: `user:${i}`, cost: 0 }]))).toBe(9);
+  });
+
+  it('one key that it cannot be told of keeps no other from it', async () => {
+    const { shared, store } = setUp();
+    shared.down = true;
+    for (let i = 0; i < 120; i++) store.consume([{ policy: minute, key: `user:${i}`, cost: 3 }]);
+    shared.down = false;
+    const { lower } = shared;
+    shared.lower = (known) => {
+      if (known.some(({ key }) => key === 'user:0')) throw new Error('no state of a limit');
+      lower.call(shared, known);
+    };
+    store.consume([alice()]);
+    await settled();
+    for (let i = 1; i < 120; i++) expect(left(shared.peek([{ policy: minute, key: `user:${i}`, cost: 0 }]))).toBe(9);
+  });
+
+  it('nothing is owed of a key whose state it could not use', () => {
+    const { shared, store } = setUp();
+    shared.error = new SluiceError('UNUSABLE_STATE', 'no state of a limit');
+    shared.down = true;
+    store.consume([alice()]);
+    shared.down = false;
+    store.consume([alice()]);
+    expect(shared.told).toEqual([]);
   });
 });
 

@@ -249,7 +249,7 @@ describe('units that go back', () => {
     expect(await store.peek([charge])).toMatchObject([{ remaining: 5, source: 'store' }]);
   });
 
-  it('are lost where nobody can tell which store they are from', async () => {
+  it('go to what this process has granted by itself, where nothing says which they are, and beyond that to the store', async () => {
     const { store, state, clock } = setUp('fallback');
     await store.consume([{ ...charge, cost: 3 }]);
     clock.advance(1);
@@ -258,9 +258,11 @@ describe('units that go back', () => {
     state.fault = undefined;
     await store.release([charge]);
     state.fault = 'throws';
-    expect(await store.peek([charge])).toMatchObject([{ remaining: 1, source: 'fallback' }]);
+    expect(await store.peek([charge])).toMatchObject([{ remaining: 2, source: 'fallback' }]);
     state.fault = undefined;
     expect(await store.peek([charge])).toMatchObject([{ remaining: 2, source: 'store' }]);
+    await store.release([{ ...charge, cost: 2 }]);
+    expect(await store.peek([charge])).toMatchObject([{ remaining: 4, source: 'store' }]);
   });
 
   it('of a request that was refused or only peeked are none', async () => {
@@ -309,10 +311,13 @@ describe('a reset', () => {
     state.fault = 'throws';
     await store.consume([{ ...charge, cost: 4 }]);
     expect(() => store.reset('alice', [policy!])).toThrow('connection lost');
-    expect(await store.peek([charge])).toMatchObject([{ remaining: 5, source: 'fallback' }]);
+    // What was not done is not half done.
+    expect(await store.peek([charge])).toMatchObject([{ remaining: 1, source: 'fallback' }]);
     state.fault = undefined;
     await store.reset('alice', [policy!]);
     expect(await store.peek([charge])).toMatchObject([{ remaining: 5, source: 'store' }]);
+    state.fault = 'throws';
+    expect(await store.peek([charge])).toMatchObject([{ remaining: 5, source: 'fallback' }]);
   });
 });
 

@@ -26,7 +26,8 @@ local function load(key, pattern)
   local state = redis.call('GET', key)
   if not state then return nil end
   local a, b, c = string.match(state, pattern)
-  if not a then corrupt(key) end
+  -- Longer than three numbers of ours are together.
+  if not a or #state > 50 then corrupt(key) end
   return tonumber(a), tonumber(b), tonumber(c)
 end
 `;

@@ -1,0 +1,52 @@
+import { ManualClock } from '@sluice/testing';
+import { describe, expect, it } from 'vitest';
+import { type Charge, compilePolicies, GuardedStore, MemoryStore, Outage, type Store } from '../../src/index.ts';
+import { asyncStore } from '../limiter/async-store.ts';
+
+const [policy] = compilePolicies([{ algorithm: 'fixed-window', limit: 10, window: '1h' }], 'policies');
+const charge: Charge = { policy: policy!, key: 'alice', cost: 1 };
+
+/** A store that answers, is silent, or refuses connections, and its guard. */
+function setUp() {
+  const clock = new ManualClock();
+  const memory = asyncStore(new MemoryStore({ clock }));
+  const state = { mode: 'answers' as 'answers' | 'is silent' | 'is gone' };
+  const asked: (() => void)[] = [];
+  const store: Store = {
+    ...memory,
+    consume(charges) {
+      if (state.mode === 'is gone') return Promise.reject(new Error('connection refused'));
+      if (state.mode === 'answers') return memory.consume(charges);
+      return new Promise((resolve) => asked.push(() => resolve(memory.consume(charges))));
+    },
+    lower: () => {},
+  };
+  const isConnected = () => state.mode !== 'is gone';
+  const guarded = new GuardedStore(store, { deadline: 50, clock, isConnected, probe: async () => {} });
+  const outage = new Outage(guarded, { clock, report: () => {} });
+  return { clock, state, asked, limited: outage.answering('fallback') };
+}
+
+describe('what a store has been asked for and has not answered', () => {
+  it('counts as granted when the process decides by itself', async () => {
+    const { clock, state, limited } = setUp();
+    await limited.consume([{ ...charge, cost: 8 }]);
+    state.mode = 'is silent';
+    const first = limited.consume([charge]);
+    await clock.pass(25);
+    const second = limited.consume([{ ...charge, cost: 2 }]);
+    await clock.pass(25);
+    // Two are left, and the second may be granted them.
+    expect(await first).toMatchObject([{ allowed: false, source: 'fallback', remaining: 0 }]);
+    await clock.pass(25);
+    expect(await second).toMatchObject([{ allowed: true, source: 'fallback', remaining: 0 }]);
+  });
+
+  it('does not include what was never sent: of a burst while the store is gone, the first are granted what is left', async () => {
+    const { state, limited } = setUp();
+    await limited.consume([{ ...charge, cost: 2 }]);
+    state.mode = 'is gone';
+    const burst = await Promise.all(Array.from({ length: 10 }, () => limited.consume([charge])));
+    expect(burst.map(([decision]) => decision!.allowed)).toEqual([...Array(8).fill(true), false, false]);
+  });
+});
