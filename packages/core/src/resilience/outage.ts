@@ -5,15 +5,16 @@ import { SluiceError, show } from '../errors.js';
 import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
 import { checkType } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
-import type { Known, Store } from '../store.js';
+import type { Store } from '../store.js';
 import { AnsweringStore } from './answering-store.js';
 import { Fallback } from './fallback.js';
 import { LastKnown } from './last-known.js';
 import { LocalGrants, stateOf } from './local-grants.js';
 import { isMisuse } from './misuse.js';
 import { checkStoreErrorMode, type OutageOptions, type StoreErrorMode } from './outage-options.js';
-import { type Owed, Repair } from './repair.js';
+import { Repair } from './repair.js';
 import { Reports } from './reports.js';
+import { Settlement } from './settlement.js';
 import { UnderWay } from './under-way.js';
 import { closed, open } from './unknown.js';
 
@@ -34,10 +35,8 @@ export class Outage {
   readonly #underWay = new UnderWay();
   readonly #grants = new LocalGrants();
   readonly #repair = new Repair();
+  readonly #settlement: Settlement;
   readonly #repairs: boolean;
-  #isSettling = false;
-  /** Microseconds: not before is the store told of more. */
-  #settleFrom = 0;
   /** What nobody would ask for is not kept. */
   #learns: boolean;
 
@@ -61,6 +60,7 @@ export class Outage {
     this.#lastKnown = new LastKnown(clock);
     this.#fallback = new Fallback(this.#lastKnown, this.#underWay, instances, indivisible);
     this.#losesCounts = losesCounts;
+    this.#settlement = new Settlement(store, clock, this.#repair, this.#lastKnown, this.#underWay);
     this.#repairs = store.lower !== undefined;
     this.#learns = this.#repairs;
   }
@@ -154,12 +154,7 @@ export class Outage {
 
   /** The one call goes out right behind the other, so that the two together take no longer than one. */
   #tellAndAsk(method: Ask, charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
-    const known: Known[] = [];
-    for (const charge of charges) {
-      if (!this.#isDue(charge)) continue;
-      const one = this.#knownOf(charge);
-      if (one !== undefined) known.push(one);
-    }
+    const known = this.#settlement.knownOf(charges.filter((charge) => this.#isDue(charge)));
     if (known.length === 0) return this.#store[method](charges);
     const told = this.#store.lower!(known);
     if (!isPromise(told)) return this.#store[method](charges);
@@ -196,56 +191,11 @@ export class Outage {
     } else if (round === this.#repair.round) {
       this.#lastKnown.learn(charges, answer);
       for (const charge of charges) this.#repair.told(stateOf(charge));
-      if (!this.#repair.owesNothing) void this.#settle();
+      this.#settlement.go();
     } else {
       // The store had not been told when it was asked this; what it does not know must not be forgotten.
       this.#lastKnown.learn(charges, answer, (charge) => this.#isDue(charge));
     }
-  }
-
-  /**
-   * The store answers: tells it of all that was granted without it, some keys at a time. Left until the next request for
-   * a key, it would grant others meanwhile what is spent already.
-   */
-  async #settle(): Promise<void> {
-    if (this.#isSettling || this.#clock.now() < this.#settleFrom) return;
-    this.#isSettling = true;
-    try {
-      for (;;) {
-        const owed = this.#repair.owed(mostSettled, (one) => this.#isReachable([one]));
-        if (owed.length === 0 || !(await this.#tell(owed))) break;
-      }
-    } finally {
-      this.#isSettling = false;
-    }
-  }
-
-  /** Tells the store of some keys. Resolves to whether to go on: it fails, or the process has granted more meanwhile. */
-  async #tell(owed: readonly Owed[]): Promise<boolean> {
-    const { round } = this.#repair;
-    try {
-      const known = owed.map((one) => this.#knownOf(one)).filter((one) => one !== undefined);
-      if (known.length > 0) await this.#store.lower!(known);
-    } catch {
-      // One key that cannot be told must not keep the others from it.
-      let some = false;
-      if (owed.length > 1) for (const one of owed) some = (await this.#tell([one])) || some;
-      else this.#repair.postpone(owed[0]!);
-      if (!some) this.#settleFrom = this.#clock.now() + settlePause;
-      return some;
-    }
-    if (round !== this.#repair.round) return false;
-    for (const one of owed) this.#repair.told(stateOf(one));
-    return true;
-  }
-
-  /** What the store is told of a key: what it has not answered yet, it may have granted besides. */
-  #knownOf(owed: Owed): Known | undefined {
-    const known = this.#lastKnown.of(owed);
-    if (known === undefined) return undefined;
-    // What was asked for since then goes out behind what the store is told, which counts it itself.
-    const ahead = this.#underWay.unitsOf(owed, this.#repair.round);
-    return { ...known, remaining: Math.max(0, known.remaining - ahead) };
   }
 
   #isDue(charge: Charge): boolean {
@@ -300,12 +250,6 @@ export class Outage {
 
 /** More than this would divide no policy into parts. */
 const mostInstances = 1_000_000;
-
-/** Keys of which a store is told at a time. */
-const mostSettled = 50;
-
-/** Microseconds until it is told again, where it could be told of none. */
-const settlePause = 1_000_000;
 
 /** Whether a store is told what is known of a policy's keys: of borrowed units nothing is, and blocks are left alone. */
 function isRepaired({ borrowed, algorithm }: CompiledPolicy): boolean {

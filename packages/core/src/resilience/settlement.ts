@@ -1,0 +1,88 @@
+import type { Clock } from '../clock.js';
+import type { Known, Store } from '../store.js';
+import type { LastKnown } from './last-known.js';
+import { stateOf } from './local-grants.js';
+import type { Owed, Repair } from './repair.js';
+import type { UnderWay } from './under-way.js';
+
+/** Keys of which a store is told at a time. */
+const most = 50;
+
+/** Microseconds until it is told again, where it could be told of none. */
+const pause = 1_000_000;
+
+/**
+ * A Settlement tells a store that answers again of all that was granted without it, some keys at a time and in the
+ * background. Left until the next request for a key, the store would grant others meanwhile what is spent already.
+ */
+export class Settlement {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #repair: Repair;
+  readonly #lastKnown: LastKnown;
+  readonly #underWay: UnderWay;
+  #isGoing = false;
+  /** Microseconds: not before does it go on. */
+  #from = 0;
+
+  constructor(store: Store, clock: Clock, repair: Repair, lastKnown: LastKnown, underWay: UnderWay) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#repair = repair;
+    this.#lastKnown = lastKnown;
+    this.#underWay = underWay;
+  }
+
+  /** What the store is told of keys that are not fresh: what it has not answered yet, it may have granted besides. */
+  knownOf(keys: readonly Owed[]): readonly Known[] {
+    const all: Known[] = [];
+    for (const owed of keys) {
+      const known = this.#lastKnown.of(owed);
+      if (known === undefined) continue;
+      // What was asked for since then goes out behind what the store is told, which counts it itself.
+      const ahead = this.#underWay.unitsOf(owed, this.#repair.round);
+      all.push({ ...known, remaining: Math.max(0, known.remaining - ahead) });
+    }
+    return all;
+  }
+
+  /** Goes on in the background, if there is anything to tell and nothing stands against it. */
+  go(): void {
+    if (this.#isGoing || this.#repair.owesNothing || this.#clock.now() < this.#from) return;
+    this.#isGoing = true;
+    void this.#run().finally(() => {
+      this.#isGoing = false;
+    });
+  }
+
+  async #run(): Promise<void> {
+    const isReachable = (one: Owed) => this.#store.isReachable?.([one]) ?? true;
+    for (;;) {
+      const owed = this.#repair.owed(most, isReachable);
+      if (owed.length === 0 || !(await this.#tell(owed))) return;
+    }
+  }
+
+  /** Tells the store of some keys. Resolves to whether to go on: it fails, or the process has granted more meanwhile. */
+  async #tell(owed: readonly Owed[]): Promise<boolean> {
+    const { round } = this.#repair;
+    try {
+      const known = this.knownOf(owed);
+      if (known.length > 0) await this.#store.lower!(known);
+    } catch {
+      return this.#tellEach(owed);
+    }
+    if (round !== this.#repair.round) return false;
+    for (const one of owed) this.#repair.told(stateOf(one));
+    return true;
+  }
+
+  /** One key that cannot be told must not keep the others from it. */
+  async #tellEach(owed: readonly Owed[]): Promise<boolean> {
+    let some = false;
+    if (owed.length === 1) this.#repair.postpone(owed[0]!);
+    else for (const one of owed) some = (await this.#tell([one])) || some;
+    if (!some) this.#from = this.#clock.now() + pause;
+    return some;
+  }
+}
