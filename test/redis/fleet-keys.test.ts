@@ -1,5 +1,5 @@
 import { type AlgorithmName, createLimiter } from '@sluice/core';
-import { RedisStore } from '@sluice/redis';
+import { clusterOptions, RedisStore } from '@sluice/redis';
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisCluster } from '../support/redis/cluster.js';
@@ -20,7 +20,10 @@ beforeAll(async () => {
     'tenant-user.ts',
     ['ann', 'bob', 'cat', 'dan'].map((user) => [user, ...ports]),
   );
-  redis = new Cluster(cluster.ports.map((port) => ({ host: '127.0.0.1', port })));
+  redis = new Cluster(
+    cluster.ports.map((port) => ({ host: '127.0.0.1', port })),
+    clusterOptions,
+  );
   await fleet.hear();
 });
 afterAll(async () => {

@@ -14,7 +14,7 @@ export interface RedisClient {
   /** Starts a client that waits for its first command. */
   connect?(): PromiseLike<unknown>;
   once?(event: 'ready', listener: () => void): unknown;
-  on?(event: 'ready', listener: () => void): unknown;
+  on?(event: 'ready' | '+node', listener: (node?: { options?: { readOnly?: boolean } }) => void): unknown;
   off?(event: 'ready', listener: () => void): unknown;
   /** Whether keys are spread over several servers, so that one script cannot reach them all. */
   readonly isCluster?: boolean;
@@ -23,6 +23,10 @@ export interface RedisClient {
   /** Names the master of a slot, of a client that keeps its slots otherwise. */
   masterOf?(slot: number): string | undefined;
   readonly options?: object;
+  /** Commands that were not answered are not sent again on another connection. */
+  readonly neverSendsAgain?: boolean;
+  /** The last error that the client told of, where it is known. */
+  readonly lastError?: unknown;
 }
 
 /** @throws SluiceError `INVALID_OPTION` for what runs no scripts. */

@@ -24,9 +24,15 @@ export class Connection {
     this.#client = client;
     this.#wasReady = this.isReady;
     client.on?.('ready', () => {
-      if (this.#wasReady) for (const listener of this.#listeners) listener();
+      if (this.#wasReady) this.#reconnected();
       this.#wasReady = true;
     });
+    // A cluster is ready all along while its masters come and go; its replicas do so for no reason.
+    if (client.isCluster) {
+      client.on?.('+node', (node) => {
+        if (this.#wasReady && node?.options?.readOnly !== true) this.#reconnected();
+      });
+    }
   }
 
   /** Sent while a client is not ready, commands would queue up in it, and run when nobody waits for them any more. */
@@ -63,6 +69,10 @@ export class Connection {
       });
     });
     await this.#waiting;
+  }
+
+  #reconnected(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   /** Calls `listener` after each connection but the first: the server may be another one, or have lost its data. */

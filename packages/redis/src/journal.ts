@@ -1,4 +1,4 @@
-import type { CircuitChange, Logger, StoreErrorMode } from '@sluice/core';
+import { type CircuitChange, type Logger, SluiceError, type StoreErrorMode } from '@sluice/core';
 import { abandon } from '@sluice/core/checks';
 
 /** A Journal tells an operator what a store does, and what he can do. */
@@ -22,6 +22,10 @@ export class Journal {
 
   /** Calls have failed. */
   failed(error: unknown, failures: number): void {
+    if (error instanceof SluiceError && error.code === 'UNUSABLE_STATE') {
+      this.#warn(`RedisStore: ${error.message}`);
+      return;
+    }
     const times = failures === 1 ? 'A call' : `${failures} calls`;
     this.#warn(`RedisStore: ${times} failed, the last because: ${textOf(error)} ${this.#meanwhile}`);
   }
@@ -38,9 +42,11 @@ export class Journal {
     } catch {}
   }
 
+  /** That all is well again must be told to whoever was told that it is not. */
   #info(message: string): void {
     try {
-      abandon(this.#logger.info?.(message));
+      if (this.#logger.info === undefined) this.#warn(message);
+      else abandon(this.#logger.info(message));
     } catch {}
   }
 }
@@ -65,5 +71,6 @@ function nameOf(circuit: string): string {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} The last was: ${error.cause.message}` : error.message;
 }

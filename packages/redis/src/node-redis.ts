@@ -14,7 +14,7 @@ export interface NodeRedisClient {
   readonly isOpen: boolean;
   /** A cluster has none. */
   readonly isReady?: boolean;
-  on(event: string, listener: () => void): unknown;
+  on(event: string, listener: (error: unknown) => void): unknown;
   once(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
 }
@@ -34,7 +34,6 @@ export function fromNodeRedis(client: NodeRedisClient): RedisClient {
   }
   let wrapped = wrappers.get(client);
   if (wrapped === undefined) {
-    client.on('error', () => {});
     wrapped = new NodeRedis(client);
     wrappers.set(client, wrapped);
   }
@@ -46,11 +45,20 @@ const wrappers = new WeakMap<NodeRedisClient, RedisClient>();
 
 class NodeRedis implements RedisClient {
   readonly isCluster: boolean;
+  readonly neverSendsAgain = true;
   readonly #client: NodeRedisClient;
+  #lastError: unknown;
 
   constructor(client: NodeRedisClient) {
     this.#client = client;
     this.isCluster = Array.isArray((client as { masters?: unknown }).masters);
+    client.on('error', (error: unknown) => {
+      this.#lastError = error;
+    });
+  }
+
+  get lastError(): unknown {
+    return this.#lastError;
   }
 
   get status(): string {
@@ -76,7 +84,7 @@ class NodeRedis implements RedisClient {
     this.#client.once(event, listener);
   }
 
-  on(event: 'ready', listener: () => void): void {
+  on(event: 'ready' | '+node', listener: () => void): void {
     this.#client.on(event, listener);
   }
 

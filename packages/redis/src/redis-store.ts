@@ -24,7 +24,7 @@ import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-st
 import { ScriptRunner } from './script-runner.js';
 import { ScriptStore } from './script-store.js';
 import { Scripts } from './scripts/scripts.js';
-import { clientWarning, serverWarnings } from './settings.js';
+import { clientWarning, sendsAgain, serverWarnings } from './settings.js';
 import { StoreKeys } from './store-keys.js';
 import { ClusterTopology, oneServer } from './topology.js';
 
@@ -63,18 +63,25 @@ export class RedisStore implements Store {
     const journal = new Journal(options.logger, onError, instances);
     const connection = connectionOf(client);
     const topology = client.isCluster ? new ClusterTopology(client) : oneServer;
-    const micros = parseDeadline(deadline, 'RedisStore') * 1_000;
     const onReply = (server: string, sentAt: number) => this.#guarded.heard(server, sentAt);
-    const runner = new ScriptRunner(client, connection, clock, micros, client.isCluster ? onReply : undefined);
+    const runner = new ScriptRunner(client, connection, {
+      clock,
+      deadline: parseDeadline(deadline, 'RedisStore') * 1_000,
+      sendsAgain: sendsAgain(client),
+      onReply: client.isCluster ? onReply : undefined,
+    });
     const store = new ScriptStore(runner, keys, topology, scripts);
     this.#guarded = new GuardedStore(store, {
       deadline,
       clock,
       isFailure,
       isConnected: () => connection.isReady,
+      whyDisconnected: () => client.lastError,
       circuitOf: (key) => topology.serverOf(key),
       probe: (server) => store.probe(server),
       onChange: (change) => {
+        // Whatever kept it from answering, it may have started anew meanwhile.
+        if (change.to === 'closed') this.#outage.suspect();
         journal.changed(change);
         return options.onStateChange?.(change);
       },
@@ -86,17 +93,21 @@ export class RedisStore implements Store {
       report: (error, failures) => journal.failed(error, failures),
     });
     this.#answering = this.#outage.answering(onError);
-    this.#stopListening = connection.onReconnect(() => this.#outage.suspect());
+    let isServerKnown = false;
+    this.#stopListening = connection.onReconnect(() => {
+      this.#isInspected &&= isServerKnown;
+      this.#outage.suspect();
+    });
+    let warning = clientWarning(client);
     this.#inspect = (key) => {
-      const warning = clientWarning(client);
       if (warning !== undefined) journal.warn(warning);
-      // What the server does not tell, or not now, is no reason to fail.
-      serverWarnings(client, connection, keys.probe(key)).then(
-        (warnings) => {
-          for (const warning of warnings) journal.warn(warning);
-        },
-        () => {},
-      );
+      warning = undefined;
+      const tell = (warnings: readonly string[]) => {
+        isServerKnown = true;
+        for (const warning of warnings) journal.warn(warning);
+      };
+      // What the server does not tell now it is asked again on the next connection.
+      serverWarnings(client, connection, keys.probe(key)).then(tell, () => {});
     };
   }
 

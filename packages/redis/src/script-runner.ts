@@ -23,10 +23,20 @@ export interface Call {
    */
   readonly patient?: boolean;
   /**
-   * Gives units back. Done twice, that would grant too much; so it is void before a client that has lost its connection
-   * can send it again, even where the deadline is longer.
+   * Gives units back. Done twice, that would grant too much; so it is void before a client that sends commands again can
+   * have connected anew, even where the deadline is longer.
    */
   readonly isRefund?: boolean;
+}
+
+export interface RunnerOptions {
+  readonly clock: Clock;
+  /** Microseconds that a call may take. */
+  readonly deadline: number;
+  /** Whether the client sends what was not answered again, on another connection. */
+  readonly sendsAgain: boolean;
+  /** Is told of each answer, by the server's name and the instant at which the call was sent. */
+  readonly onReply?: ((server: string, sentAt: number) => void) | undefined;
 }
 
 /** Microseconds; an ioredis with its default options waits 50 ms before it connects anew. */
@@ -42,25 +52,17 @@ export class ScriptRunner {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #deadline: number;
+  readonly #sendsAgain: boolean;
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
   readonly #clocks = new Map<string, ServerClock>();
 
-  /**
-   * `deadline` is how long a call may take, in microseconds; `onReply` is told of each answer, by the server's name and
-   * the instant at which the call was sent.
-   */
-  constructor(
-    client: RedisClient,
-    connection: Connection,
-    clock: Clock,
-    deadline: number,
-    onReply?: (server: string, sentAt: number) => void,
-  ) {
-    this.#onReply = onReply;
+  constructor(client: RedisClient, connection: Connection, { clock, deadline, sendsAgain, onReply }: RunnerOptions) {
     this.#client = client;
     this.#connection = connection;
     this.#clock = clock;
     this.#deadline = deadline;
+    this.#sendsAgain = sendsAgain;
+    this.#onReply = onReply;
   }
 
   /** The instant at which the answer to a call that begins now is due. */
@@ -78,7 +80,7 @@ export class ScriptRunner {
     }
     const reply = await this.#attempt(call, clock, until);
     if (reply.length > 1) return reply;
-    if (!call.isRefund) {
+    if (!call.isRefund || !this.#sendsAgain) {
       // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
       const again = await this.#attempt(call, clock, until);
       if (again.length > 1) return again;
@@ -90,7 +92,7 @@ export class ScriptRunner {
     const { script, keys, args, whole, isRefund } = call;
     const sent = this.#clock.now();
     if (sent >= until) throw tooLate('could not be sent to Redis within');
-    const fence = isRefund ? Math.min(until, sent + shortestReconnection + clock.trip) : until;
+    const fence = isRefund && this.#sendsAgain ? Math.min(until, sent + shortestReconnection + clock.trip) : until;
     const rest = [...keys, String(clock.at(fence)), ...args];
     let reply: unknown;
     try {

@@ -93,7 +93,8 @@ export class ScriptStore implements Store {
       if (!part.some((charge, i) => refuses(charge, answers[p]![i]!))) continue;
       const before = parts.slice(0, p);
       const refunds = before.flatMap((earlier, e) => refundsOf(earlier, answers[e]!));
-      if (refunds.length > 0) await this.release(refunds);
+      // What cannot be given back is lost: the request is refused all the same.
+      if (refunds.length > 0) await this.release(refunds).catch(() => {});
       const seen = await Promise.all(before.map((earlier) => this.#ask(earlier, '0', until)));
       return inOrderOf(charges, parts, [...seen, ...answers.slice(p)]);
     }

@@ -22,6 +22,17 @@ export function clientWarning(client: RedisClient): string | undefined {
   return `RedisStore: the Redis client is set so that it ${faults.join('; ')}. ${burden}${remedy}`;
 }
 
+/**
+ * Whether a client sends what was not answered again when it has connected anew. One whose options are unknown may.
+ */
+export function sendsAgain(client: RedisClient): boolean {
+  const options = client.options as Readonly<Record<string, unknown>> | undefined;
+  if (options === undefined) return !client.neverSendsAgain;
+  if (!client.isCluster) return options.autoResendUnfulfilledCommands !== false;
+  const nodes = options.redisOptions as Readonly<Record<string, unknown>> | undefined;
+  return nodes?.autoResendUnfulfilledCommands !== false || options.retryDelayOnFailover !== 0;
+}
+
 function faultsOf(options: Readonly<Record<string, unknown>>): readonly string[] {
   if (!('autoResendUnfulfilledCommands' in options)) return [];
   const faults: string[] = [];

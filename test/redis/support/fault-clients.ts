@@ -1,4 +1,4 @@
-import { fromNodeRedis, type RedisClient } from '@sluice/redis';
+import { clientOptions, clusterOptions, fromNodeRedis, type RedisClient } from '@sluice/redis';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { createClient } from 'redis';
 
@@ -11,18 +11,7 @@ export interface ClientAddress {
   readonly master?: string;
 }
 
-/** The options that docs/redis.md recommends. */
-export const recommended = {
-  enableOfflineQueue: false,
-  maxRetriesPerRequest: 0,
-  autoResendUnfulfilledCommands: false,
-  connectTimeout: 1_000,
-  socketTimeout: 1_000,
-  keepAlive: 5_000,
-  maxLoadingRetryTime: 500,
-  retryStrategy: (times: number) => Math.min(times * 50, 450),
-  reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? 1 : false),
-} satisfies RedisOptions;
+export const recommended = clientOptions satisfies RedisOptions;
 
 /** A client without a listener for its errors, as an application may have it. */
 export function clientOf({ client, ports, master }: ClientAddress): RedisClient {
@@ -34,22 +23,9 @@ export function clientOf({ client, ports, master }: ClientAddress): RedisClient 
     case 'default':
       return new Redis(port);
     case 'sentinel':
-      return new Redis({
-        ...recommended,
-        sentinels: nodes,
-        ...(master === undefined ? {} : { name: master }),
-        failoverDetector: true,
-        sentinelRetryStrategy: (times) => Math.min(times * 50, 450),
-      });
+      return new Redis({ ...clientOptions, sentinels: nodes, name: master! });
     case 'cluster':
-      return new Cluster(nodes, {
-        redisOptions: recommended,
-        enableOfflineQueue: false,
-        clusterRetryStrategy: (times) => Math.min(times * 50, 450),
-        retryDelayOnFailover: 0,
-        retryDelayOnClusterDown: 0,
-        slotsRefreshInterval: 2_000,
-      });
+      return new Cluster(nodes, clusterOptions);
     case 'node-redis': {
       const client = createClient({ url: `redis://127.0.0.1:${port}` });
       const adapted = fromNodeRedis(client);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AlgorithmName, compilePolicies } from '@sluice/core';
-import { RedisStore } from '@sluice/redis';
+import { clusterOptions, RedisStore } from '@sluice/redis';
 import { Cluster } from 'ioredis';
 
 /** What each process of a fleet asks for: each is a user of its own, of one tenant. */
@@ -21,7 +21,10 @@ export interface TenantTally {
 }
 
 const [user = '', ...ports] = process.argv.slice(2);
-const redis = new Cluster(ports.map((port) => ({ host: '127.0.0.1', port: Number(port) })));
+const redis = new Cluster(
+  ports.map((port) => ({ host: '127.0.0.1', port: Number(port) })),
+  clusterOptions,
+);
 const store = new RedisStore(redis, { onError: 'throw', deadline: '30s', logger: { warn() {} } });
 
 async function consume({ algorithm, order, limits, window, requests }: TenantLoad): Promise<TenantTally> {

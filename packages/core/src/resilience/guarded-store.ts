@@ -26,6 +26,8 @@ export interface GuardedStoreOptions {
   isFailure?: ((error: unknown) => boolean) | undefined;
   /** Whether calls would be sent now, and not fail for want of a connection. @default always */
   isConnected?: (() => boolean) | undefined;
+  /** Why there is no connection, as far as it is known. */
+  whyDisconnected?: (() => unknown) | undefined;
   /**
    * Is told of every change of a circuit's state. What it throws is ignored, and so is what a promise that it returns
    * rejects with.
@@ -37,7 +39,17 @@ export interface GuardedStoreOptions {
   random?: (() => number) | undefined;
 }
 
-const names = ['deadline', 'probe', 'circuitOf', 'isFailure', 'isConnected', 'onChange', 'clock', 'random'];
+const names = [
+  'deadline',
+  'probe',
+  'circuitOf',
+  'isFailure',
+  'isConnected',
+  'whyDisconnected',
+  'onChange',
+  'clock',
+  'random',
+];
 
 /**
  * A GuardedStore answers every call in time, whatever the store behind it does: with the store's answer, or with an
@@ -55,6 +67,7 @@ export class GuardedStore implements Store {
   readonly #store: Store;
   readonly #isFailure: (error: unknown) => boolean;
   readonly #isConnected: () => boolean;
+  readonly #whyDisconnected: () => unknown;
   readonly #clock: Clock;
   readonly #timeLimit: TimeLimit;
   readonly #circuits: Circuits;
@@ -68,6 +81,7 @@ export class GuardedStore implements Store {
     this.#store = store;
     this.#isFailure = isFailure;
     this.#isConnected = options.isConnected ?? (() => true);
+    this.#whyDisconnected = options.whyDisconnected ?? (() => undefined);
     this.#clock = clock;
     this.#timeLimit = new TimeLimit(deadline, clock);
     this.#circuits = new Circuits(
@@ -141,7 +155,8 @@ export class GuardedStore implements Store {
       const answer = await this.#timeLimit.run(ask, late);
       if (openingsOf(circuits) === openings) for (const circuit of circuits) circuit.succeeded();
       return answer;
-    } catch (error) {
+    } catch (failure) {
+      const error = isTimeout(failure) && !this.#isConnected() ? disconnected(this.#whyDisconnected()) : failure;
       if (this.#tellsOfFailure(error)) {
         if (circuits.length === 1) {
           if (openingsOf(circuits) === openings) circuits[0]!.failed(error);
@@ -205,8 +220,14 @@ function checkOptions(store: Store, options: GuardedStoreOptions): void {
       "GuardedStore: 'probe' is missing. Without one the store would never be asked again: probe: () => redis.ping().",
     );
   }
-  for (const name of ['probe', 'circuitOf', 'isFailure', 'isConnected', 'onChange', 'random']) {
+  for (const name of ['probe', 'circuitOf', 'isFailure', 'isConnected', 'whyDisconnected', 'onChange', 'random']) {
     checkType(options, name, 'function', 'GuardedStore');
   }
   if (options.clock !== undefined) checkClock(options.clock, 'GuardedStore');
+}
+
+function disconnected(cause: unknown): SluiceError {
+  const text =
+    'There is no connection to the store. Look at its address, at the user and the password, and at the errors of its client.';
+  return new SluiceError('STORE_UNAVAILABLE', text, cause === undefined ? {} : { cause });
 }

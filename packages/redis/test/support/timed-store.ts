@@ -61,7 +61,11 @@ class WholeScripts extends ScriptRunner {
 /** A store in a real Redis, whose server's clock is advanced by hand: the scripts as they are, but for the time. */
 export function timedStore(redis: Redis, clock: Pick<ManualClock, 'now'>): Store {
   if (timedPrelude === prelude) throw new Error('The prelude no longer reads the time as this replaces it.');
-  const runner = new WholeScripts(redis, connectionOf(redis), systemClock, 60_000_000);
+  const runner = new WholeScripts(redis, connectionOf(redis), {
+    clock: systemClock,
+    deadline: 60_000_000,
+    sendsAgain: false,
+  });
   const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer, scripts);
   const at = async <T>(ask: () => T): Promise<Awaited<T>> => {
     const set = redis.set('clock', String(clock.now()));
