@@ -63,7 +63,7 @@ export {
 } from './policy.js';
 export type { Reservation, ReserveOptions } from './reservation.js';
 export type { CircuitChange, CircuitState } from './resilience/circuit-breaker.js';
-export { GuardedStore, type GuardedStoreOptions } from './resilience/guarded-store.js';
+export { type ConnectionState, GuardedStore, type GuardedStoreOptions } from './resilience/guarded-store.js';
 export { Outage } from './resilience/outage.js';
 export type { OutageOptions, StoreErrorMode } from './resilience/outage-options.js';
 export { type StoreErrorOptions, withStoreErrors } from './resilience/store-errors.js';

@@ -1,4 +1,4 @@
-import { SluiceError } from '@sluice/core';
+import { type ConnectionState, SluiceError } from '@sluice/core';
 import type { RedisClient } from './client.js';
 
 const connections = new WeakMap<RedisClient, Connection>();
@@ -14,7 +14,7 @@ export function connectionOf(client: RedisClient): Connection {
 }
 
 /** A Connection knows when commands may be sent, and tells when a client has connected anew. */
-export class Connection {
+export class Connection implements ConnectionState {
   readonly #client: RedisClient;
   readonly #listeners = new Set<() => void>();
   #wasReady: boolean;
@@ -39,6 +39,16 @@ export class Connection {
   get isReady(): boolean {
     const { status } = this.#client;
     return status === undefined || status === 'ready';
+  }
+
+  /** Whether what is to be sent now is sent, at once or when the client is ready for the first time. */
+  get isExpected(): boolean {
+    const { status, once } = this.#client;
+    return this.isReady || (!this.#wasReady && status !== 'end' && once !== undefined);
+  }
+
+  get lastError(): unknown {
+    return this.#client.lastError;
   }
 
   /**

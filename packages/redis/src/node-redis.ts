@@ -85,7 +85,8 @@ class NodeRedis implements RedisClient {
   }
 
   on(event: 'ready' | '+node', listener: () => void): void {
-    this.#client.on(event, listener);
+    // A cluster of node-redis tells of its servers by another name.
+    this.#client.on(event === '+node' ? 'node-ready' : event, listener);
   }
 
   off(event: 'ready', listener: () => void): void {

@@ -75,8 +75,7 @@ export class RedisStore implements Store {
       deadline,
       clock,
       isFailure,
-      isConnected: () => connection.isReady,
-      whyDisconnected: () => client.lastError,
+      connection,
       circuitOf: (key) => topology.serverOf(key),
       probe: (server) => store.probe(server),
       onChange: (change) => {

@@ -70,6 +70,10 @@ export class ScriptRunner {
     return this.#clock.now() + this.#deadline;
   }
 
+  get isConnected(): boolean {
+    return this.#connection.isReady;
+  }
+
   /** Sends the call before it returns, if the client is ready. Resolves to the reply, whose first number is the time. */
   async run(call: Call): Promise<readonly number[]> {
     let until = call.until ?? this.due();

@@ -12,6 +12,8 @@ export class ScriptStore implements Store {
   readonly #keys: StoreKeys;
   readonly #topology: Topology;
   readonly #scripts: Scripts;
+  /** One that waits for a connection is the answer to those that are asked for meanwhile. */
+  readonly #probes = new Map<string, Promise<unknown>>();
   readonly #terms = new WeakMap<CompiledPolicy, string>();
 
   constructor(runner: ScriptRunner, keys: StoreKeys, topology: Topology, scripts: Scripts) {
@@ -119,9 +121,16 @@ export class ScriptStore implements Store {
   }
 
   /** Finds out whether that server takes writes: a write of no consequence, in the slot of a key that it keeps. */
-  async probe(server: string): Promise<void> {
-    const keys = [this.#keys.probe(this.#topology.keyOn(server))];
-    await this.#runner.run({ script: this.#scripts.probe, server, keys, args: [], patient: true });
+  probe(server: string): Promise<unknown> {
+    let probe = this.#runner.isConnected ? undefined : this.#probes.get(server);
+    if (probe === undefined) {
+      const keys = [this.#keys.probe(this.#topology.keyOn(server))];
+      probe = this.#runner.run({ script: this.#scripts.probe, server, keys, args: [], patient: true });
+      this.#probes.set(server, probe);
+      const done = () => this.#probes.delete(server);
+      probe.then(done, done);
+    }
+    return probe;
   }
 
   #run(

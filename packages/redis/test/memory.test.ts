@@ -41,10 +41,10 @@ describe('what a client takes of the memory of a server', () => {
     return { ...policy, figures: figures.map((text) => Number(text.replaceAll(',', ''))) };
   });
 
-  it.each(documented)('is, for a $algorithm, what is documented', async (policy) => {
+  it.each(documented)('is no more, for a $algorithm, than documented', async (policy) => {
     const [once = 0, often = once] = policy.figures;
-    expect(await bytesAfter(policy, 1)).toBe(once);
-    expect(await bytesAfter(policy, 100)).toBe(often);
+    expect(await bytesAfter(policy, 1)).toBeLessThanOrEqual(once);
+    expect(await bytesAfter(policy, 100)).toBeLessThanOrEqual(often);
   });
 
   it('grows with the grants only for a sliding-window-log, and then by 16 bytes for each, or some 40 with room to grow', async () => {

@@ -53,7 +53,11 @@ export class Fallback {
     if (ahead.some((units) => units > 0)) {
       // What the store has not answered yet it may have granted: what is left must do for both.
       const both = shared.map((charge, i) => ({ ...charge, cost: together(charge, ahead[i]!) }));
-      const looked = memory.peek(both);
+      const looked = memory.peek(both).map((decision, i) => {
+        const isTooMuch = decision.allowed && both[i]!.cost < shared[i]!.cost + ahead[i]!;
+        // When what is ahead will be settled is not known, but soon.
+        return isTooMuch ? { ...decision, allowed: false, retryAfter: 1_000, delay: 0 } : decision;
+      });
       if (!looked.every(({ allowed }) => allowed)) return this.#told(looked, charges, ahead);
     }
     return this.#told(memory[method](shared), charges, ahead);

@@ -12,6 +12,17 @@ import { Circuits } from './circuits.js';
 import { isMisuse } from './misuse.js';
 import { parseDeadline, TimeLimit } from './time-limit.js';
 
+/** What a GuardedStore wants to know of the connection to a store. */
+export interface ConnectionState {
+  readonly isReady: boolean;
+  /** Whether calls that are made now will be sent: it is ready, or calls wait until it is. */
+  readonly isExpected: boolean;
+  /** Why it is not ready, as far as it is known. */
+  readonly lastError?: unknown;
+}
+
+const connected: ConnectionState = { isReady: true, isExpected: true };
+
 export interface GuardedStoreOptions {
   /** Every call is answered within this time, at most a minute. */
   deadline: Duration;
@@ -24,10 +35,8 @@ export interface GuardedStoreOptions {
    * failure nor as a success. Timeouts always do, and wrong use never does. @default all do
    */
   isFailure?: ((error: unknown) => boolean) | undefined;
-  /** Whether calls would be sent now, and not fail for want of a connection. @default always */
-  isConnected?: (() => boolean) | undefined;
-  /** Why there is no connection, as far as it is known. */
-  whyDisconnected?: (() => unknown) | undefined;
+  /** How the store is connected to. @default always */
+  connection?: ConnectionState | undefined;
   /**
    * Is told of every change of a circuit's state. What it throws is ignored, and so is what a promise that it returns
    * rejects with.
@@ -39,17 +48,7 @@ export interface GuardedStoreOptions {
   random?: (() => number) | undefined;
 }
 
-const names = [
-  'deadline',
-  'probe',
-  'circuitOf',
-  'isFailure',
-  'isConnected',
-  'whyDisconnected',
-  'onChange',
-  'clock',
-  'random',
-];
+const names = ['deadline', 'probe', 'circuitOf', 'isFailure', 'connection', 'onChange', 'clock', 'random'];
 
 /**
  * A GuardedStore answers every call in time, whatever the store behind it does: with the store's answer, or with an
@@ -66,8 +65,7 @@ export class GuardedStore implements Store {
   readonly lower?: (known: readonly Known[]) => Promise<void>;
   readonly #store: Store;
   readonly #isFailure: (error: unknown) => boolean;
-  readonly #isConnected: () => boolean;
-  readonly #whyDisconnected: () => unknown;
+  readonly #connection: ConnectionState;
   readonly #clock: Clock;
   readonly #timeLimit: TimeLimit;
   readonly #circuits: Circuits;
@@ -80,8 +78,7 @@ export class GuardedStore implements Store {
     const deadline = parseDeadline(options.deadline, 'GuardedStore');
     this.#store = store;
     this.#isFailure = isFailure;
-    this.#isConnected = options.isConnected ?? (() => true);
-    this.#whyDisconnected = options.whyDisconnected ?? (() => undefined);
+    this.#connection = options.connection ?? connected;
     this.#clock = clock;
     this.#timeLimit = new TimeLimit(deadline, clock);
     this.#circuits = new Circuits(
@@ -117,7 +114,9 @@ export class GuardedStore implements Store {
   }
 
   isReachable(charges: readonly { readonly key: string }[]): boolean {
-    return this.#isConnected() && this.#circuits.of(charges).every(({ unavailable }) => unavailable === undefined);
+    return (
+      this.#connection.isExpected && this.#circuits.of(charges).every(({ unavailable }) => unavailable === undefined)
+    );
   }
 
   /**
@@ -156,7 +155,7 @@ export class GuardedStore implements Store {
       if (openingsOf(circuits) === openings) for (const circuit of circuits) circuit.succeeded();
       return answer;
     } catch (failure) {
-      const error = isTimeout(failure) && !this.#isConnected() ? disconnected(this.#whyDisconnected()) : failure;
+      const error = isTimeout(failure) && !this.#connection.isReady ? disconnected(this.#connection) : failure;
       if (this.#tellsOfFailure(error)) {
         if (circuits.length === 1) {
           if (openingsOf(circuits) === openings) circuits[0]!.failed(error);
@@ -220,14 +219,15 @@ function checkOptions(store: Store, options: GuardedStoreOptions): void {
       "GuardedStore: 'probe' is missing. Without one the store would never be asked again: probe: () => redis.ping().",
     );
   }
-  for (const name of ['probe', 'circuitOf', 'isFailure', 'isConnected', 'whyDisconnected', 'onChange', 'random']) {
+  for (const name of ['probe', 'circuitOf', 'isFailure', 'onChange', 'random']) {
     checkType(options, name, 'function', 'GuardedStore');
   }
   if (options.clock !== undefined) checkClock(options.clock, 'GuardedStore');
 }
 
-function disconnected(cause: unknown): SluiceError {
+/** A timeout all the same: what was sent before the connection was lost may have been done. */
+function disconnected({ lastError }: ConnectionState): SluiceError {
   const text =
     'There is no connection to the store. Look at its address, at the user and the password, and at the errors of its client.';
-  return new SluiceError('STORE_UNAVAILABLE', text, cause === undefined ? {} : { cause });
+  return new SluiceError('STORE_TIMEOUT', text, lastError === undefined ? {} : { cause: lastError });
 }

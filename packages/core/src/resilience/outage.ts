@@ -1,5 +1,4 @@
 import type { Charge, Refund } from '../charge.js';
-import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
 import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
@@ -27,7 +26,6 @@ type Ask = 'consume' | 'peek';
  */
 export class Outage {
   readonly #store: Store;
-  readonly #clock: Clock;
   readonly #reports: Reports;
   readonly #lastKnown: LastKnown;
   readonly #fallback: Fallback;
@@ -37,6 +35,8 @@ export class Outage {
   readonly #repair = new Repair();
   readonly #settlement: Settlement;
   readonly #repairs: boolean;
+  /** The failure for which counts were last taken to be lost. */
+  #suspectedFor: unknown;
   /** What nobody would ask for is not kept. */
   #learns: boolean;
 
@@ -55,7 +55,6 @@ export class Outage {
     }
     checkType(options, 'losesCounts', 'function', 'Outage');
     this.#store = store;
-    this.#clock = clock;
     this.#reports = new Reports(clock, report);
     this.#lastKnown = new LastKnown(clock);
     this.#fallback = new Fallback(this.#lastKnown, this.#underWay, instances, indivisible);
@@ -77,15 +76,17 @@ export class Outage {
 
   /** To be called when the store may have lost its counts without having failed, as after a reconnection. */
   suspect(): void {
+    this.#settlement.hurry();
     if (this.#repairs) this.#repair.suspect(this.#lastKnown.now(), this.#lastKnown.freshBy);
   }
 
   /** Asks the store, and answers by `mode` where it fails. */
   ask(method: Ask, charges: readonly Charge[], mode: StoreErrorMode): MaybePromise<readonly Decision[]> {
     const { round } = this.#repair;
-    const isSent = method === 'consume' && this.#learns && this.#isReachable(charges);
+    let isSent = false;
     let answer: MaybePromise<readonly Decision[]>;
     try {
+      isSent = method === 'consume' && this.#learns && this.#isReachable(charges);
       answer = this.#repair.isIdle ? this.#store[method](charges) : this.#tellAndAsk(method, charges);
     } catch (error) {
       return this.#answer(method, charges, mode, error);
@@ -188,7 +189,7 @@ export class Outage {
   #learn(charges: readonly Charge[], answer: readonly Decision[], round: number): void {
     if (this.#repair.isIdle) {
       this.#lastKnown.learn(charges, answer);
-    } else if (round === this.#repair.round) {
+    } else if (charges.every((charge) => this.#repair.knew(stateOf(charge), round))) {
       this.#lastKnown.learn(charges, answer);
       for (const charge of charges) this.#repair.told(stateOf(charge));
       this.#settlement.go();
@@ -207,7 +208,7 @@ export class Outage {
     this.#failed(error);
     if (mode === 'throw') throw error;
     this.#reports.failure(error);
-    const at = this.#clock.now() / 1_000;
+    const at = this.#lastKnown.now() / 1_000;
     if (mode === 'deny') return closed(charges, at);
     const decisions = mode === 'allow' ? open(charges, at) : this.#fallback.ask(method, charges);
     if (method === 'consume') this.#note(charges, decisions, !isUnusable(error));
@@ -215,7 +216,11 @@ export class Outage {
   }
 
   #failed(error: unknown): void {
-    if (this.#repairs && !isMisuse(error) && this.#losesCounts(error)) this.suspect();
+    if (!this.#repairs || isMisuse(error) || !this.#losesCounts(error)) return;
+    // A circuit has one error for as long as it is open.
+    if (error === this.#suspectedFor && error instanceof SluiceError && error.code === 'STORE_UNAVAILABLE') return;
+    this.#suspectedFor = error;
+    this.suspect();
   }
 
   /** Notes what was granted without the store. */

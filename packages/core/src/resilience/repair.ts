@@ -14,12 +14,13 @@ const most = 100_000;
  */
 export class Repair {
   /** Keys that have taken units without the store. */
-  readonly #owed = new Map<string, Owed>();
+  readonly #owed = new Map<string, Owed & { readonly round: number }>();
   /** Keys of which the store has been told. */
   readonly #done = new Set<string>();
   /** Microseconds, on the store's clock; 0 while no counts may be lost. */
   #until = 0;
   #round = 0;
+  #suspectedIn = 0;
 
   get isIdle(): boolean {
     return this.#until === 0 && this.#owed.size === 0;
@@ -33,14 +34,13 @@ export class Repair {
   /** The store may have lost its counts; what is known of it is fresh by `until`. */
   suspect(now: number, until: number): void {
     this.#done.clear();
-    this.#round++;
+    this.#suspectedIn = ++this.#round;
     this.#until = until > now ? until : 0;
   }
 
   /** The key has taken units without the store. */
   owe({ policy, key }: Owed): void {
-    this.#owed.set(stateOf({ policy, key }), { policy, key });
-    this.#round++;
+    this.#owed.set(stateOf({ policy, key }), { policy, key, round: ++this.#round });
     if (this.#owed.size > most) this.#owed.delete(this.#owed.keys().next().value!);
   }
 
@@ -64,6 +64,11 @@ export class Repair {
     if (owed === undefined) return;
     this.#owed.delete(state);
     this.#owed.set(state, owed);
+  }
+
+  /** Whether a store that was asked in that round had been told before of all that is to be told of the key. */
+  knew(state: string, round: number): boolean {
+    return round >= this.#suspectedIn && round >= (this.#owed.get(state)?.round ?? 0);
   }
 
   isDue(state: string, now: number): boolean {

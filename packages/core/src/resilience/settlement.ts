@@ -46,24 +46,38 @@ export class Settlement {
     return all;
   }
 
+  /** Goes on with the next answer: a server that could not be reached may be back. */
+  hurry(): void {
+    this.#from = 0;
+  }
+
   /** Goes on in the background, if there is anything to tell and nothing stands against it. */
   go(): void {
     if (this.#isGoing || this.#repair.owesNothing || this.#clock.now() < this.#from) return;
     this.#isGoing = true;
-    void this.#run().finally(() => {
-      this.#isGoing = false;
-    });
+    this.#run().then(
+      () => {
+        this.#isGoing = false;
+      },
+      // A store that throws when it is asked whether it can be reached.
+      () => {
+        this.#isGoing = false;
+        this.#from = this.#clock.now() + pause;
+      },
+    );
   }
 
   async #run(): Promise<void> {
     const isReachable = (one: Owed) => this.#store.isReachable?.([one]) ?? true;
     for (;;) {
       const owed = this.#repair.owed(most, isReachable);
+      // To look through all that is owed to a server that is down takes time.
+      if (owed.length === 0 && !this.#repair.owesNothing) this.#from = this.#clock.now() + pause;
       if (owed.length === 0 || !(await this.#tell(owed))) return;
     }
   }
 
-  /** Tells the store of some keys. Resolves to whether to go on: it fails, or the process has granted more meanwhile. */
+  /** Tells the store of some keys. Resolves to whether it knows of any now. */
   async #tell(owed: readonly Owed[]): Promise<boolean> {
     const { round } = this.#repair;
     try {
@@ -72,9 +86,14 @@ export class Settlement {
     } catch {
       return this.#tellEach(owed);
     }
-    if (round !== this.#repair.round) return false;
-    for (const one of owed) this.#repair.told(stateOf(one));
-    return true;
+    let some = false;
+    for (const one of owed) {
+      const state = stateOf(one);
+      if (!this.#repair.knew(state, round)) continue;
+      this.#repair.told(state);
+      some = true;
+    }
+    return some;
   }
 
   /** One key that cannot be told must not keep the others from it. */

@@ -21,8 +21,15 @@ function setUp() {
     },
     lower: () => {},
   };
-  const isConnected = () => state.mode !== 'is gone';
-  const guarded = new GuardedStore(store, { deadline: 50, clock, isConnected, probe: async () => {} });
+  const connection = {
+    get isReady() {
+      return state.mode !== 'is gone';
+    },
+    get isExpected() {
+      return state.mode !== 'is gone';
+    },
+  };
+  const guarded = new GuardedStore(store, { deadline: 50, clock, connection, probe: async () => {} });
   const outage = new Outage(guarded, { clock, report: () => {} });
   return { clock, state, asked, limited: outage.answering('fallback') };
 }
@@ -40,6 +47,18 @@ describe('what a store has been asked for and has not answered', () => {
     expect(await first).toMatchObject([{ allowed: false, source: 'fallback', remaining: 0 }]);
     await clock.pass(25);
     expect(await second).toMatchObject([{ allowed: true, source: 'fallback', remaining: 0 }]);
+  });
+
+  it('counts also where it is more than there ever is', async () => {
+    const { clock, state, asked, limited } = setUp();
+    state.mode = 'is silent';
+    const first = limited.consume([{ ...charge, cost: 10 }]);
+    await clock.pass(25);
+    const second = limited.consume([{ ...charge, cost: 10 }]);
+    await clock.pass(25);
+    expect(await first).toMatchObject([{ allowed: false, source: 'fallback', retryAfter: 1_000 }]);
+    asked[1]!();
+    expect(await second).toMatchObject([{ allowed: true, source: 'store' }]);
   });
 
   it('does not include what was never sent: of a burst while the store is gone, the first are granted what is left', async () => {
