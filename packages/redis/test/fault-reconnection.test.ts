@@ -1,9 +1,15 @@
-import { createLimiter } from '@sluice/core';
+import { createLimiter, systemClock } from '@sluice/core';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { RedisServer } from '../../../test/support/redis/server.ts';
 import { until } from '../../../test/support/redis/until.ts';
+import { connectionOf } from '../src/connection.ts';
 import { clientOptions, RedisStore } from '../src/index.ts';
+import { ScriptRunner } from '../src/script-runner.ts';
+import { ScriptStore } from '../src/script-store.ts';
+import { Scripts } from '../src/scripts/scripts.ts';
+import { StoreKeys } from '../src/store-keys.ts';
+import { oneServer } from '../src/topology.ts';
 
 it('what is asked for while the connection is lost is not left to a server that may have lost its counts', async () => {
   await using server = await RedisServer.start();
@@ -23,5 +29,25 @@ it('what is asked for while the connection is lost is not left to a server that 
   await until('Redis decides', async () => (await limiter.peek('bob')).source === 'store');
   expect(await limiter.consume('alice')).toMatchObject({ allowed: false, source: 'store' });
   await store.close();
+  redis.disconnect();
+});
+
+it('probes that wait for a connection are one when it comes', async () => {
+  await using server = await RedisServer.start();
+  await server.kill();
+  const redis = new Redis(server.url, clientOptions);
+  redis.on('error', () => {});
+  const runner = new ScriptRunner(redis, connectionOf(redis), {
+    clock: systemClock,
+    deadline: 10_000_000,
+    sendsAgain: false,
+  });
+  const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer, new Scripts());
+  const probes = Array.from({ length: 20 }, () => store.probe('redis'));
+  await server.restart();
+  await Promise.all(probes);
+  expect(await server.cli('INFO', 'commandstats')).toMatch(/cmdstat_eval:calls=1,/);
+  await store.probe('redis');
+  expect(await server.cli('INFO', 'commandstats')).toMatch(/cmdstat_evalsha:calls=2,/);
   redis.disconnect();
 });

@@ -260,6 +260,58 @@ describe('when the store answers again', () => {
     for (let i = 1; i < 120; i++) expect(left(shared.peek([{ policy: minute, key: `user:${i}`, cost: 0 }]))).toBe(9);
   });
 
+  it('it is told of a key once, however long another part of it is down', () => {
+    const { shared, store } = setUp();
+    const { consume } = shared;
+    const down = new SluiceError('STORE_UNAVAILABLE', 'that part is down');
+    shared.consume = (charges) => {
+      if (charges.some(({ key }) => key.startsWith('user:'))) throw down;
+      return consume.call(shared, charges);
+    };
+    store.consume([alice()]);
+    for (let i = 0; i < 20; i++) {
+      store.consume([{ policy: minute, key: `user:${i}`, cost: 1 }]);
+      store.consume([{ ...alice(), cost: 0 }]);
+    }
+    expect(shared.told.flat().filter(({ key }) => key === 'alice')).toHaveLength(1);
+  });
+
+  it('keys that cannot be told now are not looked through with every answer', async () => {
+    const { clock, shared, store } = setUp();
+    shared.down = true;
+    for (let i = 0; i < 60; i++) store.consume([{ policy: minute, key: `user:${i}`, cost: 3 }]);
+    shared.down = false;
+    let looks = 0;
+    const within = (charges: readonly { readonly key: string }[]) => {
+      if (charges[0]!.key.startsWith('user:')) looks++;
+      return !charges[0]!.key.startsWith('user:');
+    };
+    Object.assign(shared, { isReachable: within });
+    for (let i = 0; i < 10; i++) {
+      store.consume([alice(minute, 0)]);
+      await settled();
+    }
+    expect(looks).toBe(60);
+    clock.advance(1_000);
+    store.consume([alice(minute, 0)]);
+    expect(looks).toBe(120);
+  });
+
+  it('a store that throws when it is asked whether it can be reached is one that fails', async () => {
+    const { shared, store } = setUp();
+    shared.down = true;
+    store.consume([alice()]);
+    shared.down = false;
+    Object.assign(shared, {
+      isReachable: () => {
+        throw new Error('nobody knows');
+      },
+    });
+    expect(store.consume([alice()])).toMatchObject([{ source: 'fallback', remaining: 10 }]);
+    expect(store.peek([alice()])).toMatchObject([{ source: 'store' }]);
+    await settled();
+  });
+
   it('nothing is owed of a key whose state it could not use', () => {
     const { shared, store } = setUp();
     shared.error = new SluiceError('UNUSABLE_STATE', 'no state of a limit');

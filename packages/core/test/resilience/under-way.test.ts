@@ -10,7 +10,7 @@ const charge: Charge = { policy: policy!, key: 'alice', cost: 1 };
 function setUp() {
   const clock = new ManualClock();
   const memory = asyncStore(new MemoryStore({ clock }));
-  const state = { mode: 'answers' as 'answers' | 'is silent' | 'is gone' };
+  const state = { mode: 'answers' as 'answers' | 'is silent' | 'connects' | 'is gone' };
   const asked: (() => void)[] = [];
   const store: Store = {
     ...memory,
@@ -23,7 +23,7 @@ function setUp() {
   };
   const connection = {
     get isReady() {
-      return state.mode !== 'is gone';
+      return state.mode === 'answers' || state.mode === 'is silent';
     },
     get isExpected() {
       return state.mode !== 'is gone';
@@ -47,6 +47,18 @@ describe('what a store has been asked for and has not answered', () => {
     expect(await first).toMatchObject([{ allowed: false, source: 'fallback', remaining: 0 }]);
     await clock.pass(25);
     expect(await second).toMatchObject([{ allowed: true, source: 'fallback', remaining: 0 }]);
+  });
+
+  it('includes what waits for the first connection', async () => {
+    const { clock, state, asked, limited } = setUp();
+    state.mode = 'connects';
+    const first = limited.consume([{ ...charge, cost: 6 }]);
+    await clock.pass(25);
+    const second = limited.consume([{ ...charge, cost: 6 }]);
+    await clock.pass(25);
+    expect(await first).toMatchObject([{ allowed: false, source: 'fallback' }]);
+    asked[1]!();
+    expect(await second).toMatchObject([{ allowed: true, source: 'store' }]);
   });
 
   it('counts also where it is more than there ever is', async () => {
