@@ -34,6 +34,7 @@ app.get('/', (req, res) => {
   res.json({ remaining: req.rateLimit?.remaining, source: req.rateLimit?.source });
 });
 
+await store.ready(); // Says so, if nothing answers at these addresses.
 const server = app.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const curl = (user: string) => `  curl -i -H 'x-tenant: acme' -H 'x-user: ${user}' '${url}?n=[1-4]'`;

@@ -15,7 +15,6 @@ export interface RedisClient {
   connect?(): PromiseLike<unknown>;
   once?(event: 'ready', listener: () => void): unknown;
   on?(event: 'ready' | '+node', listener: (node?: { options?: { readOnly?: boolean } }) => void): unknown;
-  off?(event: 'ready', listener: () => void): unknown;
   /** Whether keys are spread over several servers, so that one script cannot reach them all. */
   readonly isCluster?: boolean;
   /** The servers of each slot of a cluster, the master first. Servers that are known by name fail by themselves. */
@@ -43,6 +42,13 @@ export function checkClient(client: RedisClient): void {
     throw new SluiceError(
       'INVALID_OPTION',
       'RedisStore: this looks like a client of node-redis. Wrap it: new RedisStore(fromNodeRedis(client), …).',
+    );
+  }
+  if (typeof (client as { sendCommand?: unknown } | null)?.sendCommand === 'function') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      'RedisStore: these look like options of rate-limit-redis. Give it the client itself, and then options of its own: ' +
+        'new RedisStore(redis, { instances: 4 }).',
     );
   }
   throw new SluiceError(

@@ -1,5 +1,5 @@
 import { type CircuitChange, type Logger, SluiceError, type StoreErrorMode } from '@sluice/core';
-import { abandon } from '@sluice/core/checks';
+import { abandon, messageOf } from '@sluice/core/checks';
 
 /** A Journal tells an operator what a store does, and what he can do. */
 export class Journal {
@@ -15,7 +15,7 @@ export class Journal {
   changed({ circuit, from, to, error }: CircuitChange): void {
     if (to === 'open' && from === 'closed') {
       this.#warn(
-        `RedisStore: ${nameOf(circuit)} fails (${textOf(error)}), and is probed until it answers. ${this.#meanwhile}`,
+        `RedisStore: ${nameOf(circuit)} fails, and is probed until it answers. ${textOf(error)} ${this.#meanwhile}`,
       );
     } else if (to === 'closed') this.#info(`RedisStore: ${nameOf(circuit)} answers again, and decides.`);
   }
@@ -70,7 +70,8 @@ function nameOf(circuit: string): string {
   return circuit === 'redis' ? 'Redis' : `Redis ${circuit}`;
 }
 
+/** Ends with a full stop, so that more can follow. */
 function textOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message} The last was: ${error.cause.message}` : error.message;
+  const text = messageOf(error).replace(/\.?$/, '.');
+  return error instanceof Error && error.cause !== undefined ? `${text} Its cause: ${textOf(error.cause)}` : text;
 }

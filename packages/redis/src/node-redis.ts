@@ -16,7 +16,6 @@ export interface NodeRedisClient {
   readonly isReady?: boolean;
   on(event: string, listener: (error: unknown) => void): unknown;
   once(event: string, listener: () => void): unknown;
-  off(event: string, listener: () => void): unknown;
 }
 
 /**
@@ -87,9 +86,5 @@ class NodeRedis implements RedisClient {
   on(event: 'ready' | '+node', listener: () => void): void {
     // A cluster of node-redis tells of its servers by another name.
     this.#client.on(event === '+node' ? 'node-ready' : event, listener);
-  }
-
-  off(event: 'ready', listener: () => void): void {
-    this.#client.off(event, listener);
   }
 }

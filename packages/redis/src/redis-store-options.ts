@@ -25,9 +25,12 @@ export interface CommonOptions {
   clock?: Clock;
 }
 
-/** What follows when Redis fails: this process decides on its own, the request passes, is refused, or fails. */
+/** While Redis fails, each process decides by itself, on from what Redis has last said. */
 export interface FallbackOptions extends CommonOptions {
-  /** @default 'fallback' */
+  /**
+   * What follows when Redis fails: this process decides, or the request passes, is refused, or fails.
+   * @default 'fallback'
+   */
   onError?: 'fallback';
   /**
    * How many processes share the limits, at the most. While Redis fails, each grants its share of every limit: an
@@ -38,8 +41,11 @@ export interface FallbackOptions extends CommonOptions {
   indivisible?: 'deny' | 'allow';
 }
 
+/** While Redis fails, nothing is counted. */
 export interface WithoutFallback extends CommonOptions {
+  /** What follows when Redis fails: the request passes, is refused, or fails. */
   onError: 'allow' | 'deny' | 'throw';
+  /** For limiters whose own `onStoreError` is `'fallback'`: how many processes share the limits, at the most. */
   instances?: number;
   indivisible?: undefined;
 }

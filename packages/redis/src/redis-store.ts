@@ -116,7 +116,7 @@ export class RedisStore implements Store {
   }
 
   /**
-   * Resolves when Redis answers: for a process that takes requests only then. Nobody needs to wait for it.
+   * Resolves when Redis answers: for a process that takes requests only then. Nobody needs to wait for it. By default for 10 s.
    * @throws SluiceError `STORE_UNAVAILABLE` where that takes longer than `patience`; the last failure is the `cause`.
    * `CLOSED` once the store is closed.
    */

@@ -1,10 +1,12 @@
 import { createLimiter, systemClock } from '@sluice/core';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
+import { createCluster } from 'redis';
 import { expect, it } from 'vitest';
+import { RedisCluster } from '../../../test/support/redis/cluster.ts';
 import { RedisServer } from '../../../test/support/redis/server.ts';
 import { until } from '../../../test/support/redis/until.ts';
 import { connectionOf } from '../src/connection.ts';
-import { clientOptions, RedisStore } from '../src/index.ts';
+import { clientOptions, clusterOptions, fromNodeRedis, RedisStore } from '../src/index.ts';
 import { ScriptRunner } from '../src/script-runner.ts';
 import { ScriptStore } from '../src/script-store.ts';
 import { Scripts } from '../src/scripts/scripts.ts';
@@ -51,3 +53,41 @@ it('probes that wait for a connection are one when it comes', async () => {
   expect(await server.cli('INFO', 'commandstats')).toMatch(/cmdstat_evalsha:calls=2,/);
   redis.disconnect();
 });
+
+it.each(['ioredis', 'node-redis'])(
+  'a master of a cluster that starts anew without its counts, while nobody asks, is told of them: %s',
+  async (name) => {
+    const cluster = await RedisCluster.start({ args: ['--cluster-node-timeout', '15000'] });
+    const client = name === 'ioredis' ? ofIoredis(cluster.ports) : await ofNodeRedis(cluster.ports);
+    const store = new RedisStore(client.client, { instances: 1, deadline: '5s', logger: { warn() {} } });
+    const limiter = createLimiter({ policies: '100/300d', store });
+    await store.ready('30s');
+    expect(await limiter.consume('alice', 51)).toMatchObject({ allowed: true, source: 'store' });
+
+    const master = await cluster.masterOf('{alice}');
+    await master.kill();
+    await master.restart();
+    await cluster.settled();
+    await until('the client is connected to it again', async () => (await limiter.peek('alice', 0)).source === 'store');
+    expect((await limiter.consume('alice')).remaining).toBeLessThanOrEqual(48);
+    await store.close();
+    client.close();
+    await cluster.stop();
+  },
+);
+
+function ofIoredis(ports: readonly number[]) {
+  const client = new Cluster(
+    ports.map((port) => ({ host: '127.0.0.1', port })),
+    clusterOptions,
+  );
+  client.on('error', () => {});
+  return { client, close: () => client.disconnect() };
+}
+
+async function ofNodeRedis(ports: readonly number[]) {
+  const client = createCluster({ rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })) });
+  const adapted = fromNodeRedis(client);
+  await client.connect();
+  return { client: adapted, close: () => client.destroy() };
+}

@@ -67,6 +67,9 @@ describe('a RedisStore', () => {
     for (const wrong of [redis.pipeline(), redis.multi()]) {
       expect(told(() => new RedisStore(wrong as unknown as RedisClient, options))).toMatch(/Give the client itself/);
     }
+    expect(told(() => new RedisStore({ sendCommand: () => {} } as unknown as RedisClient, options))).toMatch(
+      /options of rate-limit-redis.*new RedisStore\(redis, \{ instances: 4 \}\)/,
+    );
     const client = createClient();
     expect(told(() => new RedisStore(client as unknown as RedisClient, options))).toMatch(/fromNodeRedis\(client\)/);
     expect(told(() => fromNodeRedis(redis as never))).toMatch(/fromNodeRedis takes a client of node-redis/);
