@@ -9,7 +9,6 @@ import { startCluster } from './cluster.js';
 const nodes = process.env.REDIS_NODES || (await startCluster());
 const urls = nodes.split(',').map((node) => `redis://${node}`);
 const redis = new Cluster(urls, clusterOptions); // Their source says what each of these options is for.
-redis.on('error', () => {}); // The store tells of what fails.
 // The deadline is long, so that a laptop with six servers on it shows the same; the default is 50 ms.
 const store = new RedisStore(redis, { instances: 2, prefix: 'example-cluster', deadline: '1s' });
 
