@@ -21,11 +21,6 @@ export function explained(error: unknown, keys: readonly string[], isCluster: bo
   return error;
 }
 
-/** Whether an error says something of the server, and not only of one key. */
-export function isFailure(error: unknown): boolean {
-  return !(error instanceof SluiceError && error.code === 'UNUSABLE_STATE');
-}
-
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }

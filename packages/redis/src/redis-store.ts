@@ -18,7 +18,6 @@ import {
 import { parseDeadline, parseDuration } from '@sluice/core/checks';
 import { checkClient, type RedisClient } from './client.js';
 import { connectionOf } from './connection.js';
-import { isFailure } from './failures.js';
 import { Journal } from './journal.js';
 import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
 import { ScriptRunner } from './script-runner.js';
@@ -74,7 +73,6 @@ export class RedisStore implements Store {
     this.#guarded = new GuardedStore(store, {
       deadline,
       clock,
-      isFailure,
       connection,
       circuitOf: (key) => topology.serverOf(key),
       probe: (server) => store.probe(server),

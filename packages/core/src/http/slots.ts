@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Demand } from '../engine/line.js';
 import { isPromise } from '../maybe-promise.js';
-import { isMisuse } from '../resilience/misuse.js';
+import { isMisuse } from '../resilience/failures.js';
 import { takeBack } from '../resilience/store-errors.js';
 import type { Store } from '../store.js';
 import { whenClosed } from './closing.js';

@@ -9,7 +9,7 @@ import type { CompiledPolicy } from '../policy.js';
 import { checkStore, type Known, type Store } from '../store.js';
 import { CircuitBreaker, type CircuitChange, type CircuitState } from './circuit-breaker.js';
 import { Circuits } from './circuits.js';
-import { isMisuse } from './misuse.js';
+import { isMisuse, isTimeout, isUnusableState } from './failures.js';
 import { parseDeadline, TimeLimit } from './time-limit.js';
 
 /** What a GuardedStore wants to know of the connection to a store. */
@@ -31,8 +31,8 @@ export interface GuardedStoreOptions {
   /** Names the part of the store that keeps a key, such as a node of a cluster: parts fail by themselves. @default one, `'store'` */
   circuitOf?: ((key: string) => string) | undefined;
   /**
-   * Whether an error of the store tells of its health. A poisoned key does not; a call that fails so counts neither as a
-   * failure nor as a success. Timeouts always do, and wrong use never does. @default all do
+   * Whether an error of the store tells of its health; a call that fails otherwise counts neither as a failure nor as a
+   * success. Timeouts always do; wrong use and a key whose state cannot be used (`UNUSABLE_STATE`) never do. @default all others do
    */
   isFailure?: ((error: unknown) => boolean) | undefined;
   /** How the store is connected to. @default always */
@@ -195,12 +195,8 @@ export class GuardedStore implements Store {
   }
 
   #tellsOfFailure(error: unknown): boolean {
-    return isTimeout(error) || (!isMisuse(error) && this.#isFailure(error));
+    return isTimeout(error) || !(isMisuse(error) || isUnusableState(error) || !this.#isFailure(error));
   }
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof SluiceError && error.code === 'STORE_TIMEOUT';
 }
 
 /** Changes when any of them opens: what was sent before then says nothing about the time after. */

@@ -6,10 +6,10 @@ import { checkType } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
 import type { Store } from '../store.js';
 import { AnsweringStore } from './answering-store.js';
+import { isMisuse, isUnusableState, mayLoseCounts } from './failures.js';
 import { Fallback } from './fallback.js';
 import { LastKnown } from './last-known.js';
 import { LocalGrants, stateOf } from './local-grants.js';
-import { isMisuse } from './misuse.js';
 import { checkStoreErrorMode, type OutageOptions, type StoreErrorMode } from './outage-options.js';
 import { Repair } from './repair.js';
 import { Reports } from './reports.js';
@@ -42,7 +42,7 @@ export class Outage {
 
   /** @throws SluiceError `INVALID_OPTION` for options that cannot work. */
   constructor(store: Store, options: OutageOptions) {
-    const { clock, report, instances = 1, indivisible = 'deny', losesCounts = isMoreThanSlow } = options;
+    const { clock, report, instances = 1, indivisible = 'deny', losesCounts = mayLoseCounts } = options;
     if (!Number.isSafeInteger(instances) || instances < 1 || instances > mostInstances) {
       throw new SluiceError(
         'INVALID_OPTION',
@@ -211,7 +211,7 @@ export class Outage {
     const at = this.#lastKnown.now() / 1_000;
     if (mode === 'deny') return closed(charges, at);
     const decisions = mode === 'allow' ? open(charges, at) : this.#fallback.ask(method, charges);
-    if (method === 'consume') this.#note(charges, decisions, !isUnusable(error));
+    if (method === 'consume') this.#note(charges, decisions, !isUnusableState(error));
     return decisions;
   }
 
@@ -259,17 +259,6 @@ const mostInstances = 1_000_000;
 /** Whether a store is told what is known of a policy's keys: of borrowed units nothing is, and blocks are left alone. */
 function isRepaired({ borrowed, algorithm }: CompiledPolicy): boolean {
   return borrowed === undefined && algorithm !== 'penalty';
-}
-
-/** A store that only was too slow has lost nothing, nor has one in which a single key cannot be used. */
-function isMoreThanSlow(error: unknown): boolean {
-  if (!(error instanceof SluiceError)) return true;
-  if (error.code === 'STORE_UNAVAILABLE' && error.cause !== undefined) return isMoreThanSlow(error.cause);
-  return error.code !== 'STORE_TIMEOUT' && error.code !== 'UNUSABLE_STATE';
-}
-
-function isUnusable(error: unknown): boolean {
-  return error instanceof SluiceError && error.code === 'UNUSABLE_STATE';
 }
 
 function isComplete(answer: readonly Decision[] | undefined, charges: number): boolean {
