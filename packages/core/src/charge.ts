@@ -1,10 +1,19 @@
 import { SluiceError, show } from './errors.js';
 import type { CompiledPolicy } from './policy.js';
 
-/** A Charge asks one policy for units on behalf of one key. */
-export interface Charge {
+/** A policy and one of its keys: together they have one state in a store. */
+export interface Subject {
   readonly policy: CompiledPolicy;
   readonly key: string;
+}
+
+/** Names the state of a subject. No id of a policy contains a space. */
+export function stateOf({ policy, key }: Subject): string {
+  return `${policy.id} ${key}`;
+}
+
+/** A Charge asks one policy for units on behalf of one key. */
+export interface Charge extends Subject {
   /** Units: an integer ≥ 0. */
   readonly cost: number;
 }

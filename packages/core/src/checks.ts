@@ -1,6 +1,6 @@
 /** What packages that belong to Sluice, and stores of others, check their options and call their callbacks with. */
 export { type Clock, checkClock } from './clock.js';
-export { parseDuration } from './duration.js';
+export { micros, parseDuration } from './duration.js';
 export { messageOf, show } from './errors.js';
 export { abandon } from './maybe-promise.js';
 export { checkNames, checkType } from './options.js';

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js';
+import { micros } from './duration.js';
 
 /** Deadlines that fall due together are met so many at a time, so that the event loop is never held up by them all. */
 const batch = 1_024;
@@ -32,7 +33,7 @@ export class Deadlines {
   /** Calls `run` once, `ms` milliseconds from now at the earliest. The returned function calls it off. */
   after(ms: number, run: () => void): () => void {
     if (this.#closed) return () => {};
-    const deadline = { due: this.#clock.now() + Math.round(ms * 1_000), run };
+    const deadline = { due: this.#clock.now() + micros(ms), run };
     let queue = this.#queues.get(ms);
     if (queue === undefined) {
       queue = { deadlines: new Set(), cancelTimer: undefined };

@@ -55,3 +55,8 @@ export function formatDuration(ms: number): string {
   }
   return `${ms}ms`;
 }
+
+/** Milliseconds, as decisions count, in whole microseconds, as clocks and states do. */
+export function micros(ms: number): number {
+  return Math.round(ms * 1_000);
+}

@@ -2,7 +2,7 @@ import { decision as decisionOf } from './algorithms/algorithm.js';
 import { type Charge, checkCost, type Refund } from './charge.js';
 import type { Clock } from './clock.js';
 import type { Decision } from './decision.js';
-import { formatDuration } from './duration.js';
+import { formatDuration, micros } from './duration.js';
 import { SluiceError, show } from './errors.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { checkNames } from './options.js';
@@ -227,7 +227,7 @@ class ExpressStore implements Store {
     if (at !== undefined) {
       // Units that cannot be shown to be of the present window are lost: they would be units too many in it.
       const jitter = Math.min(longestJitter, policy.window / 100);
-      if (Math.round(at * 1_000) < count.reset - policy.window - jitter) return;
+      if (micros(at) < count.reset - policy.window - jitter) return;
     }
     await this.#takeBack(refund, count, Math.min(cost, count.hits));
   }
@@ -308,5 +308,5 @@ function nameOf({ policy, key }: Charge): string {
 
 function endOf({ resetTime }: ExpressRateLimitInfo): number | undefined {
   const ms = typeof resetTime?.getTime === 'function' ? resetTime.getTime() : Number.NaN;
-  return Number.isFinite(ms) ? Math.round(ms * 1_000) : undefined;
+  return Number.isFinite(ms) ? micros(ms) : undefined;
 }

@@ -4,6 +4,7 @@ import type { Clock } from './clock.js';
 import type { Deadlines } from './deadlines.js';
 import { combine, type Decision } from './decision.js';
 import type { Duration } from './duration.js';
+import { micros } from './duration.js';
 import { SluiceError } from './errors.js';
 import { isPromise, type MaybePromise } from './maybe-promise.js';
 import type { Store } from './store.js';
@@ -151,7 +152,7 @@ export class LimiterReservation implements Reservation {
     this.#cost = cost;
     this.#hold = new Hold(lender.store, charges, decision.at);
     this.#state = decision.allowed ? 'held' : 'refused';
-    this.#delayedUntil = decision.delay > 0 ? lender.clock.now() + Math.round(decision.delay * 1_000) : 0;
+    this.#delayedUntil = decision.delay > 0 ? lender.clock.now() + micros(decision.delay) : 0;
     this.#callOffExpiry = decision.allowed
       ? lender.deadlines.after(expiresIn, () => void this.#giveBack('expired'))
       : () => {};

@@ -65,6 +65,11 @@ export function isSyncStore(store: Store): store is SyncStore {
   return (store as Partial<SyncStore>).sync === true;
 }
 
+/** Whether a call about these keys would be sent now: of most stores, any is. */
+export function isReachable(store: Store, keys: readonly Pick<Charge, 'key'>[]): boolean {
+  return store.isReachable?.(keys) ?? true;
+}
+
 /** @throws SluiceError `INVALID_OPTION` for what lacks a method of a store. */
 export function checkStore(store: Store, where: string): void {
   const methods = ['consume', 'peek', 'release', 'reset'] as const;

@@ -1,4 +1,5 @@
 import type { Charge, CompiledPolicy, Decision, Known, Refund, Store } from '@sluice/core';
+import { micros } from '@sluice/core/checks';
 import { decisionsOf } from './reply.js';
 import type { Call, ScriptRunner } from './script-runner.js';
 import { type ScriptFamily, termsOf } from './scripts/script-family.js';
@@ -51,7 +52,7 @@ export class ScriptStore implements Store {
     const parts = this.#partsOf(known) ?? [known];
     const lowered = parts.map((part) => {
       const args = part.flatMap(({ policy, remaining, resetAfter, at }) => {
-        const fresh = Math.round(at * 1_000) + Math.round(resetAfter * 1_000);
+        const fresh = micros(at) + micros(resetAfter);
         return [this.#termsOf(policy), String(remaining), String(fresh)];
       });
       return this.#run(this.#scripts.lower, part, args, { whole: true });
@@ -68,7 +69,7 @@ export class ScriptStore implements Store {
   async #giveBack(refunds: readonly Refund[]): Promise<void> {
     const args: string[] = [];
     for (const { policy, cost, at } of refunds) {
-      args.push(this.#termsOf(policy), String(cost), at === undefined ? '-1' : String(Math.round(at * 1_000)));
+      args.push(this.#termsOf(policy), String(cost), at === undefined ? '-1' : String(micros(at)));
     }
     await this.#run(this.#scripts.release, refunds, args, { isRefund: true });
   }

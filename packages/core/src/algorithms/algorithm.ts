@@ -60,8 +60,3 @@ export function decision(
     source: 'store',
   };
 }
-
-/** An instant or a duration of a decision, in whole microseconds. */
-export function micros(ms: number): number {
-  return Math.round(ms * 1_000);
-}

@@ -1,5 +1,6 @@
+import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, type Cells, decision, micros } from './algorithm.js';
+import { type Algorithm, type Cells, decision } from './algorithm.js';
 import { ceilDiv, floorDiv } from './arithmetic.js';
 
 /**

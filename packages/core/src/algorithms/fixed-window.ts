@@ -1,5 +1,6 @@
+import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, decision, micros } from './algorithm.js';
+import { type Algorithm, decision } from './algorithm.js';
 
 /** Units used in the window that ends (exclusively) at `end`. */
 export interface FixedWindowState {

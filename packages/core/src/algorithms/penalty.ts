@@ -1,5 +1,6 @@
+import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, decision, micros } from './algorithm.js';
+import { type Algorithm, decision } from './algorithm.js';
 
 /** What a penalty policy says besides its limit and window; durations are microseconds. */
 export interface PenaltyTerms {

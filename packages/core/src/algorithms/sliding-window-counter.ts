@@ -1,4 +1,5 @@
-import { type Algorithm, decision, micros } from './algorithm.js';
+import { micros } from '../duration.js';
+import { type Algorithm, decision } from './algorithm.js';
 import { ceilDiv, floorDiv } from './arithmetic.js';
 
 /** Units of the window that ends at `end`, and of the one before it. */

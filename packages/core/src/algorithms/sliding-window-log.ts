@@ -1,4 +1,5 @@
-import { type Algorithm, decision, micros } from './algorithm.js';
+import { micros } from '../duration.js';
+import { type Algorithm, decision } from './algorithm.js';
 
 /**
  * The grants from `head` to `tail`, oldest first: when each was made, and how many units had been granted with it.

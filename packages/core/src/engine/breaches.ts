@@ -1,4 +1,5 @@
 import type { Decision } from '../decision.js';
+import { micros } from '../duration.js';
 import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import type { Store } from '../store.js';
 import { type Demand, isSameState, type Line } from './line.js';
@@ -74,7 +75,7 @@ function recordBreach(
 
 /** Whether a block lasts as long from now on as it ever does: it was begun by this very breach. */
 function hasBegun({ demand: { policy }, answer }: Answered): boolean {
-  const left = Math.round(answer.retryAfter * 1_000);
+  const left = micros(answer.retryAfter);
   const { doubles, longest } = policy.penalty!;
   for (let whole = policy.window; ; whole *= 2) {
     const duration = Math.min(whole, longest);

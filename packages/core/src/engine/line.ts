@@ -1,4 +1,4 @@
-import type { Charge } from '../charge.js';
+import type { Charge, Subject } from '../charge.js';
 import { type CompiledPolicy, compilePolicies, largestLimit, type Policy } from '../policy.js';
 
 /** What a quota counts, in the words of the drafts. */
@@ -30,7 +30,7 @@ export interface Demand extends Charge {
 }
 
 /** Whether two charges are for one and the same state: of a policy, for a key. */
-export function isSameState(a: Pick<Charge, 'policy' | 'key'>, b: Pick<Charge, 'policy' | 'key'>): boolean {
+export function isSameState(a: Subject, b: Subject): boolean {
   return a.key === b.key && a.policy.id === b.policy.id;
 }
 

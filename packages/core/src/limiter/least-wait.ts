@@ -1,4 +1,5 @@
 import type { Decision } from '../decision.js';
+import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
 
 /**
@@ -38,7 +39,7 @@ export function leastWait(
       return Math.max(retryAfter, (Math.ceil(units / limit) - 1) * windowMs);
     case 'sliding-window-counter': {
       // Units taken in this window weigh less in the next one than units asked for at once would there.
-      const at = Math.round(decision.at * 1_000);
+      const at = micros(decision.at);
       const untilNext = (policy.window - (at % policy.window)) / 1_000;
       return Math.max(Math.min(retryAfter, untilNext), (Math.ceil(units / limit) - 2) * windowMs);
     }

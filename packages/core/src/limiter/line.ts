@@ -1,4 +1,5 @@
 import type { Decision } from '../decision.js';
+import { micros } from '../duration.js';
 import { isPromise } from '../maybe-promise.js';
 import { leastWait } from './least-wait.js';
 import type { Waiter } from './waiter.js';
@@ -110,7 +111,7 @@ export class Line {
   }
 
   #hold(waiter: Waiter, decision: Decision): void {
-    const due = this.#source.clock.now() + Math.round(decision.delay * 1_000);
+    const due = this.#source.clock.now() + micros(decision.delay);
     waiter.cancelDeadline();
     this.#held.push({ waiter, decision, due: Math.max(due, this.#held.at(-1)?.due ?? 0) });
     if (this.#held.length === 1) this.#awaitDrain();

@@ -1,4 +1,5 @@
 import { algorithmOf } from '../algorithms/index.js';
+import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
 import { EMPTY, type Mark, OPEN, REFUSED, ROW, type Shard } from './shard.js';
 import type { Table } from './table.js';
@@ -56,7 +57,7 @@ export class Evictor {
       const state = cells ? cells.read(shard.cells, ROW * slot + 1) : shard.object(slot);
       const { decision } = algorithmOf(policy.algorithm).decide(policy, state, 1, now, false);
       if (decision.allowed) shard.mark(slot, OPEN);
-      else shard.openFrom = Math.min(shard.openFrom, now + Math.round(decision.retryAfter * 1_000));
+      else shard.openFrom = Math.min(shard.openFrom, now + micros(decision.retryAfter));
     }
   }
 

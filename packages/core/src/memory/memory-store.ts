@@ -1,8 +1,9 @@
-import { type Algorithm, micros, type Told } from '../algorithms/algorithm.js';
+import type { Algorithm, Told } from '../algorithms/algorithm.js';
 import { algorithmOf } from '../algorithms/index.js';
 import type { Charge, Refund } from '../charge.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
+import { micros } from '../duration.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';

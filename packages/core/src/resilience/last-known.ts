@@ -1,8 +1,8 @@
-import { micros } from '../algorithms/algorithm.js';
-import type { Charge, Refund } from '../charge.js';
+import type { Charge, Refund, Subject } from '../charge.js';
 import { charging } from '../charging.js';
 import type { Clock } from '../clock.js';
 import type { Decision } from '../decision.js';
+import { micros } from '../duration.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import type { CompiledPolicy } from '../policy.js';
 import type { Known } from '../store.js';
@@ -68,7 +68,7 @@ export class LastKnown {
   }
 
   /** What is known of the key of a charge by now; nothing where it is as fresh as new. */
-  of({ policy, key }: Pick<Charge, 'policy' | 'key'>): Known | undefined {
+  of({ policy, key }: Subject): Known | undefined {
     const [now] = this.memory.peek([{ policy, key, cost: 0 }]);
     return now!.resetAfter > 0 ? knownOf({ policy, key }, now!) : undefined;
   }
@@ -83,7 +83,7 @@ export class LastKnown {
   }
 }
 
-function knownOf({ policy, key }: Pick<Charge, 'policy' | 'key'>, { remaining, resetAfter, at }: Decision): Known {
+function knownOf({ policy, key }: Subject, { remaining, resetAfter, at }: Decision): Known {
   return { policy, key, remaining, resetAfter, at };
 }
 

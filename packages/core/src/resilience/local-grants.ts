@@ -1,12 +1,7 @@
-import type { Charge, Refund } from '../charge.js';
+import { type Charge, type Refund, stateOf } from '../charge.js';
 
 /** Grants remembered, the oldest forgotten first. */
 const most = 10_000;
-
-/** Names the state of a charge's key. No id of a policy contains a space. */
-export function stateOf({ policy, key }: Pick<Charge, 'policy' | 'key'>): string {
-  return `${policy.id} ${key}`;
-}
 
 /**
  * LocalGrants knows which units were granted without the store, since a refund does not say so. Given to the store,

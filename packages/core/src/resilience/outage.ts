@@ -1,15 +1,15 @@
-import type { Charge, Refund } from '../charge.js';
+import { type Charge, type Refund, stateOf } from '../charge.js';
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
 import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
 import { checkType } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
-import type { Store } from '../store.js';
+import { isReachable, type Store } from '../store.js';
 import { AnsweringStore } from './answering-store.js';
 import { isMisuse, isUnusableState, mayLoseCounts } from './failures.js';
 import { Fallback } from './fallback.js';
 import { LastKnown } from './last-known.js';
-import { LocalGrants, stateOf } from './local-grants.js';
+import { LocalGrants } from './local-grants.js';
 import { checkStoreErrorMode, type OutageOptions, type StoreErrorMode } from './outage-options.js';
 import { Repair } from './repair.js';
 import { Reports } from './reports.js';
@@ -86,7 +86,7 @@ export class Outage {
     let isSent = false;
     let answer: MaybePromise<readonly Decision[]>;
     try {
-      isSent = method === 'consume' && this.#learns && this.#isReachable(charges);
+      isSent = method === 'consume' && this.#learns && isReachable(this.#store, charges);
       answer = this.#repair.isIdle ? this.#store[method](charges) : this.#tellAndAsk(method, charges);
     } catch (error) {
       return this.#answer(method, charges, mode, error);
@@ -246,10 +246,6 @@ export class Outage {
       this.#lastKnown.memory.release([{ ...refund, cost }]);
     }
     return rest > 0 ? [{ ...refund, cost: rest }] : [];
-  }
-
-  #isReachable(charges: readonly Pick<Charge, 'key'>[]): boolean {
-    return this.#store.isReachable?.(charges) ?? true;
   }
 }
 

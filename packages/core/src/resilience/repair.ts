@@ -1,8 +1,4 @@
-import type { Charge } from '../charge.js';
-import { stateOf } from './local-grants.js';
-
-/** A policy and one of its keys. */
-export type Owed = Pick<Charge, 'policy' | 'key'>;
+import { type Subject, stateOf } from '../charge.js';
 
 /** Keys that are kept track of: beyond them, repair is left to the other processes. */
 const most = 100_000;
@@ -14,7 +10,7 @@ const most = 100_000;
  */
 export class Repair {
   /** Keys that have taken units without the store. */
-  readonly #owed = new Map<string, Owed & { readonly round: number }>();
+  readonly #owed = new Map<string, Subject & { readonly round: number }>();
   /** Keys of which the store has been told. */
   readonly #done = new Set<string>();
   /** Microseconds, on the store's clock; 0 while no counts may be lost. */
@@ -39,7 +35,7 @@ export class Repair {
   }
 
   /** The key has taken units without the store. */
-  owe({ policy, key }: Owed): void {
+  owe({ policy, key }: Subject): void {
     this.#owed.set(stateOf({ policy, key }), { policy, key, round: ++this.#round });
     if (this.#owed.size > most) this.#owed.delete(this.#owed.keys().next().value!);
   }
@@ -49,8 +45,8 @@ export class Repair {
   }
 
   /** Some of the keys that have taken units without the store, if they can be told now. */
-  owed(atMost: number, canBeTold: (owed: Owed) => boolean): readonly Owed[] {
-    const some: Owed[] = [];
+  owed(atMost: number, canBeTold: (owed: Subject) => boolean): readonly Subject[] {
+    const some: Subject[] = [];
     for (const owed of this.#owed.values()) {
       if (canBeTold(owed) && some.push(owed) === atMost) break;
     }
@@ -58,7 +54,7 @@ export class Repair {
   }
 
   /** The key could not be told: all others come first. */
-  postpone({ policy, key }: Owed): void {
+  postpone({ policy, key }: Subject): void {
     const state = stateOf({ policy, key });
     const owed = this.#owed.get(state);
     if (owed === undefined) return;

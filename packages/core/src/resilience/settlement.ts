@@ -1,8 +1,8 @@
+import { type Subject, stateOf } from '../charge.js';
 import type { Clock } from '../clock.js';
-import type { Known, Store } from '../store.js';
+import { isReachable, type Known, type Store } from '../store.js';
 import type { LastKnown } from './last-known.js';
-import { stateOf } from './local-grants.js';
-import type { Owed, Repair } from './repair.js';
+import type { Repair } from './repair.js';
 import type { UnderWay } from './under-way.js';
 
 /** Keys of which a store is told at a time. */
@@ -34,7 +34,7 @@ export class Settlement {
   }
 
   /** What the store is told of keys that are not fresh: what it has not answered yet, it may have granted besides. */
-  knownOf(keys: readonly Owed[]): readonly Known[] {
+  knownOf(keys: readonly Subject[]): readonly Known[] {
     const all: Known[] = [];
     for (const owed of keys) {
       const known = this.#lastKnown.of(owed);
@@ -68,9 +68,9 @@ export class Settlement {
   }
 
   async #run(): Promise<void> {
-    const isReachable = (one: Owed) => this.#store.isReachable?.([one]) ?? true;
+    const canBeTold = (one: Subject) => isReachable(this.#store, [one]);
     for (;;) {
-      const owed = this.#repair.owed(most, isReachable);
+      const owed = this.#repair.owed(most, canBeTold);
       // To look through all that is owed to a server that is down takes time.
       if (owed.length === 0 && !this.#repair.owesNothing) this.#from = this.#clock.now() + pause;
       if (owed.length === 0 || !(await this.#tell(owed))) return;
@@ -78,7 +78,7 @@ export class Settlement {
   }
 
   /** Tells the store of some keys. Resolves to whether it knows of any now. */
-  async #tell(owed: readonly Owed[]): Promise<boolean> {
+  async #tell(owed: readonly Subject[]): Promise<boolean> {
     const { round } = this.#repair;
     try {
       const known = this.knownOf(owed);
@@ -97,7 +97,7 @@ export class Settlement {
   }
 
   /** One key that cannot be told must not keep the others from it. */
-  async #tellEach(owed: readonly Owed[]): Promise<boolean> {
+  async #tellEach(owed: readonly Subject[]): Promise<boolean> {
     let some = false;
     if (owed.length === 1) this.#repair.postpone(owed[0]!);
     else for (const one of owed) some = (await this.#tell([one])) || some;

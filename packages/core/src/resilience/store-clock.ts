@@ -1,5 +1,5 @@
-import { micros } from '../algorithms/algorithm.js';
 import type { Clock } from '../clock.js';
+import { micros } from '../duration.js';
 
 /** Microseconds that a store's clock may seem to lag behind before it is believed that it does. */
 const lag = 50_000;

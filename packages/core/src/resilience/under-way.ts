@@ -1,4 +1,4 @@
-import type { Charge } from '../charge.js';
+import type { Charge, Subject } from '../charge.js';
 
 /** Units asked for of one key, all of them and those of the latest round. */
 interface Entry {
@@ -44,7 +44,7 @@ export class UnderWay {
   }
 
   /** Units of the key that may be taken; of calls before that round, where one is given. */
-  unitsOf({ policy, key }: Pick<Charge, 'policy' | 'key'>, before?: number): number {
+  unitsOf({ policy, key }: Subject, before?: number): number {
     const entry = this.#policies.get(policy.id)?.get(key);
     if (entry === undefined) return 0;
     return entry.round === before ? entry.units - entry.ofRound : entry.units;

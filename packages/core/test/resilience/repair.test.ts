@@ -1,5 +1,6 @@
 import { ManualClock } from '@sluice/testing';
 import { describe, expect, it } from 'vitest';
+import { stateOf } from '../../src/charge.ts';
 import {
   type Charge,
   type CompiledPolicy,
@@ -12,7 +13,6 @@ import {
   type Store,
   type SyncStore,
 } from '../../src/index.ts';
-import { stateOf } from '../../src/resilience/local-grants.ts';
 import { Repair } from '../../src/resilience/repair.ts';
 import { asyncStore } from '../limiter/async-store.ts';
 import { FlakyStore } from './flaky-store.ts';
