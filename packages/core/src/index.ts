@@ -28,7 +28,6 @@ export type { HeaderFields, HeaderOptions, HeaderStyle, HeaderStyles } from './h
 export type { RequestDecision } from './http/ledger.js';
 export type {
   Lists,
-  Logger,
   RateLimitOptions,
   RefusalAnswer,
   RefusalHandler,
@@ -49,6 +48,7 @@ export { type Override, Overrides } from './identity/overrides.js';
 export type { ProxyHeader, TrustedProxies } from './identity/trusted-proxies.js';
 export { createLimiter, type Limiter, type LimiterOptions, type SyncLimiter } from './limiter/limiter.js';
 export type { AbortSignalLike, AcquireOptions } from './limiter/waiting-room.js';
+export type { Logger } from './logger.js';
 export type { MaybePromise } from './maybe-promise.js';
 export { isPromise } from './maybe-promise.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory/memory-store.js';

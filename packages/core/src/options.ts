@@ -50,3 +50,10 @@ export function checkType(
 function withArticle(type: string): string {
   return type === 'object' ? 'an object' : `a ${type}`;
 }
+
+/** Throws when a value is none of those that `where` takes. */
+export function checkOneOf<T extends string>(value: unknown, values: readonly T[], where: string): asserts value is T {
+  if ((values as readonly unknown[]).includes(value)) return;
+  const quoted = values.map((one) => `'${one}'`).join(', ');
+  throw new SluiceError('INVALID_OPTION', `${where} is one of ${quoted}; got ${show(value)}.`);
+}

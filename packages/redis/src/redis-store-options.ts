@@ -6,7 +6,7 @@ import {
   SluiceError,
   type StoreErrorMode,
 } from '@sluice/core';
-import { checkClock, checkNames, checkType, show } from '@sluice/core/checks';
+import { checkClock, checkLogger, checkNames, checkOneOf, checkType } from '@sluice/core/checks';
 
 /** What does not depend on what follows when Redis fails. */
 export interface CommonOptions {
@@ -61,19 +61,9 @@ export function checkOptions(options: RedisStoreOptions): void {
   checkNames(options, known, 'RedisStore', example);
   checkType(options, 'onStateChange', 'function', 'RedisStore');
   if (options.clock !== undefined) checkClock(options.clock, 'RedisStore');
-  if (options.logger !== undefined && typeof options.logger?.warn !== 'function') {
-    throw new SluiceError(
-      'INVALID_OPTION',
-      `RedisStore: 'logger' needs a method warn(), like console; got ${show(options.logger)}.`,
-    );
-  }
+  if (options.logger !== undefined) checkLogger(options.logger, 'RedisStore');
   const { onError = 'fallback', indivisible } = options;
-  if (!modes.includes(onError)) {
-    throw new SluiceError(
-      'INVALID_OPTION',
-      `RedisStore: 'onError' is one of ${modes.map((mode) => `'${mode}'`).join(', ')}; got ${show(onError)}.`,
-    );
-  }
+  checkOneOf(onError, modes, "RedisStore: 'onError'");
   if (onError === 'fallback') checkInstances(options.instances);
   else if (indivisible !== undefined) {
     throw new SluiceError(

@@ -6,6 +6,7 @@ import { SluiceError, show } from '../errors.js';
 import type { AccessList } from '../identity/access-list.js';
 import type { IdentityOptions } from '../identity/options.js';
 import type { Overrides } from '../identity/overrides.js';
+import { checkLogger, type Logger } from '../logger.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { checkNames, checkType } from '../options.js';
 import type { PolicyInput } from '../policy.js';
@@ -42,13 +43,6 @@ export interface Lists {
   allow?: readonly string[] | AccessList;
   /** Who is always refused, with 403. */
   block?: readonly string[] | AccessList;
-}
-
-/** Where warnings and refusals are logged: `console`, and most loggers, will do. */
-export interface Logger {
-  warn(message: string): void;
-  /** A line for each refusal. */
-  info?(message: string): void;
 }
 
 /**
@@ -168,11 +162,7 @@ export function checkOptions<R, S>(options: RateLimitOptions<R, S>): void {
       "rateLimit: 'skipSuccessful' and 'skipFailed' together would give back every request's units. Choose one.",
     );
   }
-  const { logger } = options;
-  if (logger !== undefined && typeof logger?.warn !== 'function') {
-    throw new SluiceError('INVALID_OPTION', `rateLimit: 'logger' needs a method warn(message); got ${show(logger)}.`);
-  }
-  if (logger !== undefined) checkType(logger, 'info', 'function', "rateLimit: 'logger'");
+  if (options.logger !== undefined) checkLogger(options.logger, 'rateLimit');
   if (options.lists !== undefined)
     checkNames(options.lists, ['allow', 'block'], 'lists', "{ block: ['203.0.113.0/24'] }");
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { SluiceError, show } from '../errors.js';
+import { checkOneOf } from '../options.js';
 
 /**
  * What becomes of a request when the store fails: it fails too; it passes; it is refused; or this process decides, on
@@ -33,9 +33,5 @@ const modes: readonly StoreErrorMode[] = ['throw', 'allow', 'deny', 'fallback'];
 
 /** @throws SluiceError `INVALID_OPTION` for an unknown mode. */
 export function checkStoreErrorMode(mode: unknown): asserts mode is StoreErrorMode {
-  if ((modes as readonly unknown[]).includes(mode)) return;
-  throw new SluiceError(
-    'INVALID_OPTION',
-    `'onStoreError' is one of ${modes.map((mode) => `'${mode}'`).join(', ')}; got ${show(mode)}.`,
-  );
+  checkOneOf(mode, modes, "'onStoreError'");
 }
