@@ -21,6 +21,7 @@ export const clientOptions = {
   failoverDetector: true,
 } as const;
 
+// A cluster has its own of these two, and gives none to its servers.
 const { enableOfflineQueue, retryStrategy, ...nodeOptions } = clientOptions;
 
 /**

@@ -1,5 +1,5 @@
 import { SluiceError } from '@sluice/core';
-import { show } from '@sluice/core/checks';
+import { show } from '@sluice/core/toolkit';
 
 /**
  * A RedisClient is the slice of a client that a RedisStore uses. An ioredis `Redis` (also one that asks sentinels) or
@@ -22,8 +22,8 @@ export interface RedisClient {
   /** Names the master of a slot, of a client that keeps its slots otherwise. */
   masterOf?(slot: number): string | undefined;
   readonly options?: object;
-  /** Commands that were not answered are not sent again on another connection. */
-  readonly neverSendsAgain?: boolean;
+  /** Whether commands that were not answered are sent again on another connection, where its options do not say. */
+  readonly sendsAgain?: boolean;
   /** The last error that the client told of, where it is known. */
   readonly lastError?: unknown;
 }

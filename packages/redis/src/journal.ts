@@ -1,5 +1,5 @@
 import { type CircuitChange, type Logger, SluiceError, type StoreErrorMode } from '@sluice/core';
-import { abandon, messageOf } from '@sluice/core/checks';
+import { abandon, messageOf } from '@sluice/core/toolkit';
 
 /** A Journal tells an operator what a store does, and what he can do. */
 export class Journal {
@@ -14,7 +14,7 @@ export class Journal {
   /** A server is no longer asked, or is asked again. */
   changed({ circuit, from, to, error }: CircuitChange): void {
     if (to === 'open' && from === 'closed') {
-      this.#warn(
+      this.warn(
         `RedisStore: ${nameOf(circuit)} fails, and is probed until it answers. ${textOf(error)} ${this.#meanwhile}`,
       );
     } else if (to === 'closed') this.#info(`RedisStore: ${nameOf(circuit)} answers again, and decides.`);
@@ -23,20 +23,15 @@ export class Journal {
   /** Calls have failed. */
   failed(error: unknown, failures: number): void {
     if (error instanceof SluiceError && error.code === 'UNUSABLE_STATE') {
-      this.#warn(`RedisStore: ${error.message}`);
+      this.warn(`RedisStore: ${error.message}`);
       return;
     }
     const times = failures === 1 ? 'A call' : `${failures} calls`;
-    this.#warn(`RedisStore: ${times} failed, the last because: ${textOf(error)} ${this.#meanwhile}`);
-  }
-
-  /** Something is set so that it will do harm some day. */
-  warn(message: string): void {
-    this.#warn(message);
+    this.warn(`RedisStore: ${times} failed, the last because: ${textOf(error)} ${this.#meanwhile}`);
   }
 
   /** A logger that fails must not fail a request. */
-  #warn(message: string): void {
+  warn(message: string): void {
     try {
       abandon(this.#logger.warn(message));
     } catch {}
@@ -45,7 +40,7 @@ export class Journal {
   /** That all is well again must be told to whoever was told that it is not. */
   #info(message: string): void {
     try {
-      if (this.#logger.info === undefined) this.#warn(message);
+      if (this.#logger.info === undefined) this.warn(message);
       else abandon(this.#logger.info(message));
     } catch {}
   }

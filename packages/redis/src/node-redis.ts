@@ -1,5 +1,5 @@
 import { SluiceError } from '@sluice/core';
-import { show } from '@sluice/core/checks';
+import { show } from '@sluice/core/toolkit';
 import type { RedisClient } from './client.js';
 
 interface ScriptOptions {
@@ -44,7 +44,7 @@ const wrappers = new WeakMap<NodeRedisClient, RedisClient>();
 
 class NodeRedis implements RedisClient {
   readonly isCluster: boolean;
-  readonly neverSendsAgain = true;
+  readonly sendsAgain = false;
   readonly #client: NodeRedisClient;
   #lastError: unknown;
 

@@ -6,7 +6,7 @@ import {
   SluiceError,
   type StoreErrorMode,
 } from '@sluice/core';
-import { checkClock, checkLogger, checkNames, checkOneOf, checkType } from '@sluice/core/checks';
+import { checkClock, checkLogger, checkNames, checkOneOf, checkType } from '@sluice/core/toolkit';
 
 /** What does not depend on what follows when Redis fails. */
 export interface CommonOptions {

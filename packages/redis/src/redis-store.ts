@@ -15,15 +15,16 @@ import {
   type StoreErrorMode,
   systemClock,
 } from '@sluice/core';
-import { parseDeadline, parseDuration } from '@sluice/core/checks';
+import { parseDeadline, parseDuration } from '@sluice/core/toolkit';
 import { checkClient, type RedisClient } from './client.js';
+import { sendsAgain } from './client-settings.js';
 import { connectionOf } from './connection.js';
+import { Inspection } from './inspection.js';
 import { Journal } from './journal.js';
 import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
 import { ScriptRunner } from './script-runner.js';
 import { ScriptStore } from './script-store.js';
 import { Scripts } from './scripts/scripts.js';
-import { clientWarning, sendsAgain, serverWarnings } from './settings.js';
 import { StoreKeys } from './store-keys.js';
 import { ClusterTopology, oneServer } from './topology.js';
 
@@ -47,8 +48,8 @@ export class RedisStore implements Store {
   readonly #clock: Clock;
   readonly #instances: number | undefined;
   readonly #stopListening: () => void;
-  readonly #inspect: (key: string) => void;
-  #isInspected = false;
+  readonly #keys: StoreKeys;
+  readonly #inspection: Inspection;
 
   /** @throws SluiceError for options that cannot work, with the remedy. */
   constructor(client: RedisClient, options: RedisStoreOptions) {
@@ -90,22 +91,12 @@ export class RedisStore implements Store {
       report: (error, failures) => journal.failed(error, failures),
     });
     this.#answering = this.#outage.answering(onError);
-    let isServerKnown = false;
+    this.#inspection = new Inspection(client, connection, (message) => journal.warn(message));
+    this.#keys = keys;
     this.#stopListening = connection.onReconnect(() => {
-      this.#isInspected &&= isServerKnown;
+      this.#inspection.renew();
       this.#outage.suspect();
     });
-    let warning = clientWarning(client);
-    this.#inspect = (key) => {
-      if (warning !== undefined) journal.warn(warning);
-      warning = undefined;
-      const tell = (warnings: readonly string[]) => {
-        isServerKnown = true;
-        for (const warning of warnings) journal.warn(warning);
-      };
-      // What the server does not tell now it is asked again on the next connection.
-      serverWarnings(client, connection, keys.probe(key)).then(tell, () => {});
-    };
   }
 
   /** Whether each server is asked: one called `'redis'`, or the servers of a cluster by their addresses. */
@@ -136,12 +127,12 @@ export class RedisStore implements Store {
   }
 
   consume(charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
-    if (!this.#isInspected) this.#inspectOnce(charges);
+    if (this.#inspection.isDue) this.#inspect(charges);
     return this.#answering.consume(charges);
   }
 
   peek(charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
-    if (!this.#isInspected) this.#inspectOnce(charges);
+    if (this.#inspection.isDue) this.#inspect(charges);
     return this.#answering.peek(charges);
   }
 
@@ -173,9 +164,7 @@ export class RedisStore implements Store {
     await this.#answering.close?.();
   }
 
-  #inspectOnce([charge]: readonly Charge[]): void {
-    if (charge === undefined) return;
-    this.#isInspected = true;
-    this.#inspect(charge.key);
+  #inspect([charge]: readonly Charge[]): void {
+    if (charge !== undefined) this.#inspection.begin(this.#keys.probe(charge.key));
   }
 }

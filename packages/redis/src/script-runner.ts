@@ -1,10 +1,10 @@
 import { type Clock, SluiceError } from '@sluice/core';
-import { show } from '@sluice/core/checks';
+import { show } from '@sluice/core/toolkit';
 import type { RedisClient } from './client.js';
 import type { Connection } from './connection.js';
 import { explained, isUnknownScript } from './failures.js';
 import type { Script } from './scripts/script-family.js';
-import { ServerClock } from './server-clock.js';
+import { ServerTime } from './server-time.js';
 
 export interface Call {
   readonly script: Script;
@@ -54,7 +54,7 @@ export class ScriptRunner {
   readonly #deadline: number;
   readonly #sendsAgain: boolean;
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
-  readonly #clocks = new Map<string, ServerClock>();
+  readonly #times = new Map<string, ServerTime>();
 
   constructor(client: RedisClient, connection: Connection, { clock, deadline, sendsAgain, onReply }: RunnerOptions) {
     this.#client = client;
@@ -77,27 +77,27 @@ export class ScriptRunner {
   /** Sends the call before it returns, if the client is ready. Resolves to the reply, whose first number is the time. */
   async run(call: Call): Promise<readonly number[]> {
     let until = call.until ?? this.due();
-    const clock = this.#clockOf(call.server);
+    const time = this.#timeOf(call.server);
     if (!this.#connection.isReady) {
       await this.#connection.untilReady(call.patient);
       if (call.patient) until = this.due();
     }
-    const reply = await this.#attempt(call, clock, until);
+    const reply = await this.#attempt(call, time, until);
     if (reply.length > 1) return reply;
     if (!call.isRefund || !this.#sendsAgain) {
       // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
-      const again = await this.#attempt(call, clock, until);
+      const again = await this.#attempt(call, time, until);
       if (again.length > 1) return again;
     }
     throw tooLate('reached Redis only after');
   }
 
-  async #attempt(call: Call, clock: ServerClock, until: number): Promise<readonly number[]> {
+  async #attempt(call: Call, time: ServerTime, until: number): Promise<readonly number[]> {
     const { script, keys, args, whole, isRefund } = call;
     const sent = this.#clock.now();
     if (sent >= until) throw tooLate('could not be sent to Redis within');
-    const fence = isRefund && this.#sendsAgain ? Math.min(until, sent + shortestReconnection + clock.trip) : until;
-    const rest = [...keys, String(clock.at(fence)), ...args];
+    const fence = isRefund && this.#sendsAgain ? Math.min(until, sent + shortestReconnection + time.trip) : until;
+    const rest = [...keys, String(time.at(fence)), ...args];
     let reply: unknown;
     try {
       reply = whole
@@ -114,22 +114,22 @@ export class ScriptRunner {
     const received = this.#clock.now();
     // What was answered late says nothing: the server, or this process, stood still meanwhile.
     if (received < fence) {
-      if (numbers.length === 1) clock.forget();
-      clock.learn(numbers[0]!, sent, received);
+      if (numbers.length === 1) time.forget();
+      time.learn(numbers[0]!, sent, received);
     }
     this.#onReply?.(call.server, sent);
     return numbers;
   }
 
-  #clockOf(server: string): ServerClock {
-    let clock = this.#clocks.get(server);
-    if (clock === undefined) {
+  #timeOf(server: string): ServerTime {
+    let time = this.#times.get(server);
+    if (time === undefined) {
       // Servers come and go; what is forgotten is learned with the next call.
-      if (this.#clocks.size >= 1_000) this.#clocks.clear();
-      clock = new ServerClock();
-      this.#clocks.set(server, clock);
+      if (this.#times.size >= 1_000) this.#times.clear();
+      time = new ServerTime();
+      this.#times.set(server, time);
     }
-    return clock;
+    return time;
   }
 }
 

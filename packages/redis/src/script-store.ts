@@ -1,5 +1,5 @@
 import type { Charge, CompiledPolicy, Decision, Known, Refund, Store } from '@sluice/core';
-import { micros } from '@sluice/core/checks';
+import { micros } from '@sluice/core/toolkit';
 import { decisionsOf } from './reply.js';
 import type { Call, ScriptRunner } from './script-runner.js';
 import { type ScriptFamily, termsOf } from './scripts/script-family.js';
@@ -162,7 +162,9 @@ export class ScriptStore implements Store {
 
   /** What one script reaches at a time, in the order in which it is named; `undefined` where one reaches all of it. */
   #partsOf<T extends { readonly key: string }>(charges: readonly T[]): Parts<T> | undefined {
-    if (charges.length === 1) return undefined;
+    const { key } = charges[0]!;
+    // Most often all policies are of one key, or one server keeps all keys.
+    if (charges.every((charge) => charge.key === key) || !this.#topology.isSpread) return undefined;
     const parts = new Map<number, T[]>();
     for (const charge of charges) {
       const part = this.#topology.partOf(charge.key);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type CompiledPolicy, SluiceError } from '@sluice/core';
-import { show } from '@sluice/core/checks';
+import { Memo, show } from '@sluice/core/toolkit';
 import slotOf from 'cluster-key-slot';
 
 /** Longer keys are digested: every byte of a key is kept once per policy. */
@@ -42,14 +42,18 @@ export class StoreKeys {
   }
 }
 
+/** A decision asks for the digest of its key once for each policy, and again for its slot. */
+const digests = new Memo(
+  // JSON tells apart halves of surrogate pairs, which have no encoding.
+  (key) => `##${createHash('sha256').update(JSON.stringify(key)).digest('base64url').slice(0, 22)}`,
+);
+
 /**
  * What stands for a key in the names of a server. Keys that are long, or of characters that could end the hash tag or
  * puzzle whoever reads them, are digested; no other key is taken for a digest.
  */
 function tagOf(key: string): string {
-  if (key.length <= longestKey && /^(?!##)[\w.:@/#+=,~-]+$/.test(key)) return key;
-  // JSON tells apart halves of surrogate pairs, which have no encoding.
-  return `##${createHash('sha256').update(JSON.stringify(key)).digest('base64url').slice(0, 22)}`;
+  return key.length <= longestKey && /^(?!##)[\w.:@/#+=,~-]+$/.test(key) ? key : digests.get(key);
 }
 
 /** The slot of a cluster in which the states of a key are. */

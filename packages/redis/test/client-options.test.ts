@@ -1,8 +1,8 @@
 import { Cluster, Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { expect, it } from 'vitest';
+import { clientWarning } from '../src/client-settings.ts';
 import { clientOptions, clusterOptions } from '../src/index.ts';
-import { clientWarning } from '../src/settings.ts';
 
 it('the options are ones that ioredis 5 and 6 take, without a warning of the store', () => {
   const clients = [

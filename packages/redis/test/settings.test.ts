@@ -3,8 +3,8 @@ import { Cluster, Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RedisServer } from '../../../test/support/redis/server.ts';
 import { until } from '../../../test/support/redis/until.ts';
+import { clientWarning } from '../src/client-settings.ts';
 import { clientOptions, clusterOptions, RedisStore } from '../src/index.ts';
-import { clientWarning } from '../src/settings.ts';
 
 let server: RedisServer;
 const clients: (Redis | Cluster)[] = [];

@@ -1,6 +1,4 @@
 import type { RedisClient } from './client.js';
-import type { Connection } from './connection.js';
-import { inspect } from './scripts/inspect.js';
 
 /** Every option to change is named beside what it does. */
 const remedy = 'Give it the clientOptions of @sluice/redis, or clusterOptions for a Cluster.';
@@ -22,12 +20,10 @@ export function clientWarning(client: RedisClient): string | undefined {
   return `RedisStore: the Redis client is set so that it ${faults.join('; ')}. ${burden}${remedy}`;
 }
 
-/**
- * Whether a client sends what was not answered again when it has connected anew. One whose options are unknown may.
- */
+/** Whether a client sends what was not answered again when it has connected anew. One of which nothing is known may. */
 export function sendsAgain(client: RedisClient): boolean {
   const options = client.options as Readonly<Record<string, unknown>> | undefined;
-  if (options === undefined) return !client.neverSendsAgain;
+  if (options === undefined) return client.sendsAgain ?? true;
   if (!client.isCluster) return options.autoResendUnfulfilledCommands !== false;
   const nodes = options.redisOptions as Readonly<Record<string, unknown>> | undefined;
   return nodes?.autoResendUnfulfilledCommands !== false || options.retryDelayOnFailover !== 0;
@@ -73,28 +69,4 @@ function silenceFaults(client: RedisClient, options: Readonly<Record<string, unk
   if (ofServers.socketTimeout !== undefined) return [];
   const place = client.isCluster ? 'redisOptions: { socketTimeout: 1000 }' : 'socketTimeout: 1000';
   return [`goes on for minutes with a connection that has gone silent ('${place}')`];
-}
-
-/** Asks the server that keeps `key` how it is set. Resolves to what is wrong with that; what it does not tell is right. */
-export async function serverWarnings(
-  client: RedisClient,
-  connection: Connection,
-  key: string,
-): Promise<readonly string[]> {
-  if (!connection.isReady) await connection.untilReady();
-  const told = await client.eval(inspect, 1, key);
-  const [policy, limit, role] = (Array.isArray(told) ? told : []).map(String);
-  const warnings: string[] = [];
-  if (policy !== undefined && policy !== '' && policy !== 'noeviction' && limit !== '0') {
-    warnings.push(
-      `RedisStore: the server may evict the counts of limits when its memory is full (maxmemory-policy ${policy}), and ` +
-        'whoever is forgotten starts anew. Set maxmemory-policy to noeviction; a full server is then a store that fails, as onError says.',
-    );
-  }
-  if (role === 'slave') {
-    warnings.push(
-      'RedisStore: the server is a replica, and takes no writes. Connect to the master, or let sentinels name it.',
-    );
-  }
-  return warnings;
 }

@@ -2,11 +2,11 @@
 const period = 10_000_000;
 
 /**
- * A ServerClock knows how far a server's clock is ahead of this process's, never less than it is: the time that a reply
+ * A ServerTime knows how far a server's clock is ahead of this process's, never less than it is: the time that a reply
  * tells lies between the sending of its call and its arrival. Of what replies say, the least is the closest to the truth.
  * Before the first reply, clocks are taken to agree.
  */
-export class ServerClock {
+export class ServerTime {
   #ahead: number | undefined;
   #aheadBefore = Number.POSITIVE_INFINITY;
   #trip = Number.POSITIVE_INFINITY;
