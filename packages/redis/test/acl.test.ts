@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { type CompiledPolicy, compilePenalty, compilePolicies, type Store } from '@sluice/core';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { RedisServer } from '../../../test/support/redis/server.ts';
 import { until } from '../../../test/support/redis/until.ts';
 import { names } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
 import { conforms, patient } from './support/conforms.ts';
+import { withServer } from './support/server.ts';
 
 /** What a user of the store must be allowed, on the keys of its prefix: what the documents say. */
 const page = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8');
@@ -14,13 +15,9 @@ const commands = /ACL SETUSER sluice on >secret ~ratelimit:\* (.*)`/.exec(page)!
 
 let server: RedisServer;
 let admin: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  admin = new Redis(server.url);
-});
-afterAll(async () => {
-  admin.disconnect();
-  await server.stop();
+withServer((client, its) => {
+  admin = client;
+  server = its;
 });
 
 /** A client of a user who may do that and nothing else. INFO, which its user may not ask for, would delay its start. */

@@ -1,30 +1,20 @@
 import { storeSuite } from '@sluice/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, test } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
-import { RedisStore } from '../src/index.ts';
+import type { Redis } from 'ioredis';
+import { describe, test } from 'vitest';
+import { conforms } from './support/conforms.ts';
+import { withServer } from './support/server.ts';
 import { timedStore } from './support/timed-store.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 
 describe('a RedisStore', () => {
-  storeSuite(test, {
-    realTime: true,
-    async create() {
-      await redis.flushall();
-      // So long that a busy machine does not make the answers another's.
-      return { store: new RedisStore(redis, { onError: 'throw', deadline: '10s', logger: { warn() {} } }) };
-    },
-  });
+  conforms(
+    () => redis,
+    () => redis.flushall(),
+  );
 });
 
 describe('the scripts of a RedisStore, at a time that a test sets', () => {

@@ -1,44 +1,32 @@
 import { type CompiledPolicy, compilePolicies, type Policy } from '@sluice/core';
 import { ManualClock } from '@sluice/testing';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../../test/support/redis/until.ts';
 import { micros, names, policies, steps } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
 import { patient } from './support/conforms.ts';
+import { serverTime, withServer } from './support/server.ts';
 import { timedStore } from './support/timed-store.ts';
 
-let server: RedisServer;
 let redis: Redis;
 let store: RedisStore;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-  store = new RedisStore(redis, patient);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
+  store = new RedisStore(client, patient);
 });
 beforeEach(() => redis.flushall());
 
 const compile = (policy: Policy): CompiledPolicy => compilePolicies([policy], 'test')[0]!;
 
-/** The server's clock in microseconds. */
-async function serverTime(): Promise<number> {
-  const [seconds, micros] = (await redis.time()) as unknown as [number, number];
-  return Number(seconds) * 1_000_000 + Number(micros);
-}
-
 describe.each(names)('what Redis keeps of a %s', (algorithm) => {
   it('expires when the key is as fresh as new, to the millisecond', async () => {
     const policy = compile({ algorithm, limit: 1_000, window: '1h' });
     for (const cost of [1, 700, 299]) {
-      const before = await serverTime();
+      const before = await serverTime(redis);
       const [decision] = await store.consume([{ policy, key: 'alice', cost }]);
-      const after = await serverTime();
+      const after = await serverTime(redis);
       const expiry = await redis.pexpiretime(`ratelimit:${algorithm}:{alice}`);
       const rest = Math.ceil(decision!.resetAfter);
       expect(expiry).toBeGreaterThanOrEqual(Math.floor(before / 1_000) + rest);

@@ -1,20 +1,14 @@
 import { createLimiter, Pipeline, type RateLimitOptions, type Verdict } from '@sluice/core';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type FakeRequest, fakeResponse, reader } from '../../core/test/http/exchange.ts';
 import { RedisStore } from '../src/index.ts';
 import { patient } from './support/conforms.ts';
+import { withServer } from './support/server.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 beforeEach(() => redis.flushall());
 

@@ -1,25 +1,19 @@
 import { compilePolicies, MemoryStore } from '@sluice/core';
 import { ManualClock } from '@sluice/testing';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { newYear, type Step, steps, stepsWithSetbacks } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
 import { alone } from './support/arbitraries.ts';
 import { patient } from './support/conforms.ts';
+import { serverTime, withServer } from './support/server.ts';
 import { timedStore } from './support/timed-store.ts';
 import { Trace } from './support/trace.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 beforeEach(() => redis.flushall());
 
@@ -262,13 +256,8 @@ describe('a log of fifty thousand grants', () => {
     return { getrange: of('getrange'), setrange: of('setrange'), set: of('set') };
   }
 
-  async function micros(): Promise<number> {
-    const [seconds, rest] = (await redis.time()) as unknown as [number, number];
-    return Number(seconds) * 1_000_000 + Number(rest);
-  }
-
   it('is written to in few places when a grant is given back, however old it is', async () => {
-    const start = (await micros()) - 1_000_000;
+    const start = (await serverTime(redis)) - 1_000_000;
     for (const which of [0, 1, 25_000, 49_999]) {
       await put(Array.from({ length: 50_000 }, (_, i) => start + 2 * i));
       const { getrange, setrange, set } = await calls(() =>
@@ -285,7 +274,7 @@ describe('a log of fifty thousand grants', () => {
   it('is written to in few places when the clock was set back, however far', async () => {
     for (const ahead of [1, 25_000, 50_000]) {
       // So many of them an hour ahead.
-      const now = await micros();
+      const now = await serverTime(redis);
       await put(Array.from({ length: 50_000 }, (_, i) => now + i + (i < 50_000 - ahead ? -1_000_000 : 3_000_000_000)));
       const { getrange, setrange, set } = await calls(() => store.consume([{ policy, key: 'alice', cost: 1 }]));
       expect(setrange).toBeLessThanOrEqual(blocks);
@@ -299,7 +288,7 @@ describe('a log of fifty thousand grants', () => {
 
   it('is looked at in few places by a request', async () => {
     // A fifth of them is gone.
-    const now = await micros();
+    const now = await serverTime(redis);
     await put(Array.from({ length: 50_000 }, (_, i) => now - (i < 10_000 ? 7_200_000_000 : 1_000_000) + i));
     const { getrange, setrange } = await calls(() => store.consume([{ policy, key: 'alice', cost: 20_001 }]));
     expect(getrange).toBeLessThanOrEqual(100);

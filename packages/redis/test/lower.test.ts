@@ -1,21 +1,15 @@
 import { type CompiledPolicy, type Decision, MemoryStore } from '@sluice/core';
 import { ManualClock } from '@sluice/testing';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
 import { buckets, compile, micros, names, policies, steps } from '../../core/test/algorithms/arbitraries.ts';
+import { withServer } from './support/server.ts';
 import { timedStore } from './support/timed-store.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 
 const key = 'alice';

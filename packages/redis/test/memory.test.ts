@@ -1,21 +1,15 @@
 import { compilePenalty, compilePolicies } from '@sluice/core';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
 import { tableAfter } from '../../../test/support/documents.ts';
-import { RedisServer } from '../../../test/support/redis/server.ts';
 import { names } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
 import { patient } from './support/conforms.ts';
+import { withServer } from './support/server.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 
 const { block } = compilePenalty({ blockFor: '100d' }, 'test', 'login');

@@ -1,19 +1,13 @@
 import { type AlgorithmName, compilePolicies } from '@sluice/core';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { names } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
+import { withServer } from './support/server.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 beforeEach(() => redis.flushall());
 

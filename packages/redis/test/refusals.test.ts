@@ -1,23 +1,17 @@
 import { type CompiledPolicy, compilePolicies } from '@sluice/core';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { names } from '../../core/test/algorithms/arbitraries.ts';
 import { RedisStore } from '../src/index.ts';
 import { commandsOf } from './support/commands.ts';
 import { patient } from './support/conforms.ts';
+import { withServer } from './support/server.ts';
 
-let server: RedisServer;
 let redis: Redis;
 let store: RedisStore;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-  store = new RedisStore(redis, patient);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
+  store = new RedisStore(client, patient);
 });
 beforeEach(() => redis.flushall());
 

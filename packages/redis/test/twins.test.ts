@@ -1,23 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RedisServer } from '../../../test/support/redis/server.ts';
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
 import { micros, names, newYear, policies, steps, stepsWithSetbacks } from '../../core/test/algorithms/arbitraries.ts';
 import { referenceFor } from '../../core/test/reference/index.ts';
 import { alone, lists, movesOf, penalties, variantsOf } from './support/arbitraries.ts';
+import { withServer } from './support/server.ts';
 import { timedStore } from './support/timed-store.ts';
 import { type Asked, type Line, type Move, Trace } from './support/trace.ts';
 
-let server: RedisServer;
 let redis: Redis;
-beforeAll(async () => {
-  server = await RedisServer.start();
-  redis = new Redis(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
+withServer((client) => {
+  redis = client;
 });
 
 const starts = fc.integer({ min: 0, max: 400 * 86_400_000_000 }).map((offset) => newYear + offset);
