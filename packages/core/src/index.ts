@@ -27,20 +27,20 @@ export { type ControlledMiddleware, type Controls, controlled, controlsOf } from
 export type { HeaderFields, HeaderOptions, HeaderStyle, HeaderStyles } from './http/headers.js';
 export type { RequestDecision } from './http/ledger.js';
 export type {
-  Lists,
   RateLimitOptions,
   RefusalAnswer,
   RefusalHandler,
   RequestEvent,
   ResponseTest,
 } from './http/options.js';
+export type { Outcome } from './http/outcome.js';
 export { Pipeline } from './http/pipeline.js';
 export { RateLimitError } from './http/rate-limit-error.js';
 export type { HeaderSource, ProxyTrust, Reader, ResponseLike } from './http/reader.js';
 export type { LimitedResponse } from './http/refusal.js';
 export type { HeaderNames, Message, ResponseOptions } from './http/response.js';
 export type { Verdict } from './http/verdict.js';
-export { AccessList, type ListEntry } from './identity/access-list.js';
+export { AccessList, type ListEntry, type Lists } from './identity/access-list.js';
 export { ipKey } from './identity/address.js';
 export type { IdentitySource } from './identity/identifier.js';
 export type { IdentityOptions } from './identity/options.js';

@@ -2,8 +2,11 @@
 export { type Clock, checkClock } from './clock.js';
 export { micros, parseDuration } from './duration.js';
 export { messageOf, show } from './errors.js';
+export { KeyNames } from './identity/key-names.js';
 export { checkLogger } from './logger.js';
 export { abandon } from './maybe-promise.js';
 export { Memo } from './memo.js';
 export { checkNames, checkOneOf, checkType } from './options.js';
 export { parseDeadline } from './resilience/time-limit.js';
+export { parsePattern } from './rules/pattern.js';
+export { cleanReading } from './rules/readings.js';

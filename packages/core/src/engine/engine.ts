@@ -4,6 +4,7 @@ import type { Decision } from '../decision.js';
 import { messageOf, SluiceError, show } from '../errors.js';
 import type { RateLimitOptions } from '../http/options.js';
 import type { Reader } from '../http/reader.js';
+import type { Lists } from '../identity/access-list.js';
 import { Identifier } from '../identity/identifier.js';
 import { Overrides } from '../identity/overrides.js';
 import { MemoryStore } from '../memory/memory-store.js';
@@ -21,6 +22,9 @@ import { OverriddenLimits } from './overridden.js';
 import { checkKeySource, Planner } from './planner.js';
 import { Quota } from './quota.js';
 import { Screen } from './screen.js';
+
+/** Policies that a store is asked about in one call: requests do not wait for more. */
+const atOnce = 256;
 
 /** An Engine is what the options of a limiter come to, but for HTTP: who is limited, by which policies, in which store. */
 export class Engine<R> {
@@ -52,6 +56,7 @@ export class Engine<R> {
     const tiers = tiersOf(options);
     const { defaultTier } = options;
     const percent = percentOf(options, 'rateLimit', 100);
+    const screenOf = (lists: Lists, where: string) => new Screen(lists, this.#identifier, clock, where);
     const context: RuleContext<R> = {
       name,
       algorithm: options.algorithm,
@@ -61,8 +66,15 @@ export class Engine<R> {
       ceiling,
       tiers,
       defaultTier,
+      screenOf,
     };
-    const others = new Quota<R>(options, { ...context, where: 'rateLimit', rule: undefined, by: undefined });
+    const others = new Quota<R>(options, {
+      ...context,
+      where: 'rateLimit',
+      rule: undefined,
+      by: undefined,
+      screen: undefined,
+    });
     const rules = new RuleSet(reader, options.rules === undefined ? [] : options.rules, others, context);
     this.#quotas = rules.quotas();
     this.ban = ban ?? banOf(penalty, name ?? 'default');
@@ -74,7 +86,7 @@ export class Engine<R> {
     this.planner = new Planner({
       identifier: this.#identifier,
       key: options.key,
-      screen: options.lists === undefined ? undefined : new Screen(options.lists, this.#identifier, clock),
+      screen: options.lists === undefined ? undefined : screenOf(options.lists, 'lists'),
       rules,
       overrides: this.#overrides,
       tier: options.tier,
@@ -111,11 +123,16 @@ export class Engine<R> {
     return [...policies.values()];
   }
 
-  async get(name: string | readonly string[]): Promise<readonly Decision[]> {
+  /** The state of the policies that is not fresh, or of all. */
+  async get(name: string | readonly string[], all: boolean): Promise<readonly Decision[]> {
     this.#checkOpen();
     const { key, policies } = this.#stateOf(name);
-    const decisions = await this.store.peek(policies.map((policy) => ({ policy, key, cost: 0 })));
-    return decisions.filter(({ resetAfter, allowed }) => resetAfter > 0 || !allowed);
+    const decisions: Decision[] = [];
+    for (let i = 0; i < policies.length; i += atOnce) {
+      const charges = policies.slice(i, i + atOnce).map((policy) => ({ policy, key, cost: 0 }));
+      decisions.push(...(await this.store.peek(charges)));
+    }
+    return all ? decisions : decisions.filter(({ resetAfter, allowed }) => resetAfter > 0 || !allowed);
   }
 
   async reset(name: string | readonly string[]): Promise<void> {

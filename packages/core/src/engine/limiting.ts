@@ -1,5 +1,6 @@
 import type { AlgorithmName } from '../algorithms/index.js';
 import type { Duration } from '../duration.js';
+import type { Lists } from '../identity/access-list.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import type { PenaltyOptions } from '../penalty.js';
 import type { Policy, PolicyText } from '../policy.js';
@@ -79,12 +80,19 @@ export interface Rule<R> extends Limiting<R> {
    * the end everything below and the path itself. HEAD counts as GET. No spelling of a path escapes its rule.
    */
   match: string;
+  /**
+   * Of several rules that match, one of a higher priority counts before any of a lower: an integer from -1000 to 1000.
+   * @default 0
+   */
+  priority?: number;
   /** Rules of one group count together. One of them gives the limits. */
   group?: string;
   /** Counts beside the limiter's own limits instead of replacing them. @default false */
   stack?: boolean;
   /** @default as the limiter: its `key`, or the identity */
   by?: KeySource<R>;
+  /** Whom this rule never limits, and whom it always refuses, with 403. */
+  lists?: Lists;
 }
 
 const single = ['limit', 'window', 'algorithm', 'burst', 'anchor', 'countRefused'] as const;

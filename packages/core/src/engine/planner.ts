@@ -85,12 +85,18 @@ export class Planner<R> {
       const isShadow = i >= enforced.length;
       const asked = this.#askOne(plan, isShadow ? shadows[i - enforced.length]! : enforced[i]!, isShadow);
       if (isPromise(asked)) return asked.then(() => this.#ask(plan, enforced, shadows, i + 1));
+      if (plan.listed !== undefined) return undefined;
     }
     this.#watch(plan);
     return undefined;
   }
 
   #askOne(plan: Plan<R>, quota: Quota<R>, isShadow: boolean): MaybePromise<void> {
+    const listed = quota.screen?.find(plan.request, plan.identity);
+    if (listed !== undefined) {
+      if (listed.list === 'block' && !isShadow) plan.listed = listed;
+      return undefined;
+    }
     if (quota.isEmpty && (quota.rule !== undefined || quota.percent === undefined || !this.#parts.overrides)) {
       return undefined;
     }

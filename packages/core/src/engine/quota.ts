@@ -11,6 +11,7 @@ import { percentOf } from './enforcement.js';
 import { type Concurrency, type KeySource, type LimitInput, type Limiting, type Tiers, usual } from './limiting.js';
 import { checkFixedCost, compileLimits, type Limits, listOf, unlimited } from './limits.js';
 import { type Line, lineOf } from './line.js';
+import type { Screen } from './screen.js';
 
 /** What a quota takes over from the limiter it belongs to. */
 export interface QuotaContext<R> {
@@ -30,6 +31,8 @@ export interface QuotaContext<R> {
   readonly tiers: readonly string[];
   readonly defaultTier: string | undefined;
   readonly by: KeySource<R> | undefined;
+  /** Whom it never limits, and whom it always refuses. */
+  readonly screen: Screen<R> | undefined;
 }
 
 /** A Quota is what the requests that a rule matches, or that none does, are charged for. */
@@ -38,6 +41,7 @@ export class Quota<R> {
   /** Percentage of keys that are refused; `undefined` where the quota is off. */
   readonly percent: number | undefined;
   readonly by: KeySource<R> | undefined;
+  readonly screen: Screen<R> | undefined;
   readonly cost: number | ((request: R) => MaybePromise<number>);
   readonly block: Line | undefined;
   readonly slot: Line | undefined;
@@ -53,6 +57,7 @@ export class Quota<R> {
     checkLimiting(options, where);
     this.rule = rule;
     this.by = context.by;
+    this.screen = context.screen;
     this.percent = percentOf(options, where, context.percent);
     this.cost = firstOf(options.cost, firstOf(context.cost, 1));
     const name = context.name ?? 'default';

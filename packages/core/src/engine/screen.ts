@@ -1,7 +1,6 @@
 import type { Clock } from '../clock.js';
 import { SluiceError, show } from '../errors.js';
-import type { Lists } from '../http/options.js';
-import { AccessList, type ListEntry } from '../identity/access-list.js';
+import { AccessList, type ListEntry, type Lists } from '../identity/access-list.js';
 import type { Identifier, Identity } from '../identity/identifier.js';
 import { contradictory } from '../identity/trusted-proxies.js';
 import type { Plan } from './plan.js';
@@ -12,10 +11,11 @@ export class Screen<R> {
   readonly #block: AccessList | undefined;
   readonly #allow: AccessList | undefined;
 
-  constructor(lists: Lists, identifier: Identifier<R>, clock: Clock) {
+  /** `where` is how errors name the lists. */
+  constructor(lists: Lists, identifier: Identifier<R>, clock: Clock, where: string) {
     this.#identifier = identifier;
-    this.#block = listOf(lists.block, 'lists.block', clock);
-    this.#allow = listOf(lists.allow, 'lists.allow', clock);
+    this.#block = listOf(lists.block, `${where}.block`, clock);
+    this.#allow = listOf(lists.allow, `${where}.allow`, clock);
     for (const list of [this.#block, this.#allow]) list?.attach((entry) => identifier.canonical(entry));
   }
 

@@ -3,7 +3,7 @@ import type { DecisionEvent } from '../decision.js';
 import { type Duration, parseDuration } from '../duration.js';
 import { type KeySource, type Limiting, limitingNames, type Rule } from '../engine/limiting.js';
 import { SluiceError, show } from '../errors.js';
-import type { AccessList } from '../identity/access-list.js';
+import type { Lists } from '../identity/access-list.js';
 import type { IdentityOptions } from '../identity/options.js';
 import type { Overrides } from '../identity/overrides.js';
 import { checkLogger, type Logger } from '../logger.js';
@@ -37,13 +37,6 @@ export type RefusalHandler<R, S> = (request: R, decision: RequestDecision, respo
 
 /** Says whether a response that was completed is one whose units go back. */
 export type ResponseTest<R, S> = (request: R, response: S) => MaybePromise<boolean>;
-
-export interface Lists {
-  /** Who is never limited: addresses, CIDR ranges, `user:42`, `api-key:secret`, or what `key` returns. */
-  allow?: readonly string[] | AccessList;
-  /** Who is always refused, with 403. */
-  block?: readonly string[] | AccessList;
-}
 
 /**
  * What `rateLimit` takes; `R` is the framework's own request, which every callback is given, and `S` its response.

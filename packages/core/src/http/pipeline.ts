@@ -1,3 +1,5 @@
+import { checkCost } from '../charge.js';
+import { charging } from '../charging.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
 import { Engine } from '../engine/engine.js';
@@ -13,9 +15,11 @@ import { Hold } from '../reservation.js';
 import { optionsBeforeAuth } from './before-auth.js';
 import { isClosed } from './closing.js';
 import type { Exchange } from './exchange.js';
+import type { HeaderFields } from './headers.js';
 import { Ledger, type RequestDecision } from './ledger.js';
 import { keyOf, Observers, rethrow } from './observers.js';
 import { checkOptions, maxDelayOf, type RateLimitOptions } from './options.js';
+import type { Outcome } from './outcome.js';
 import type { HeaderSource, Reader, ResponseLike } from './reader.js';
 import { Responder } from './responder.js';
 import { Settling } from './settling.js';
@@ -25,6 +29,13 @@ import type { Verdict } from './verdict.js';
 
 const skipped: Verdict = { action: 'skip' };
 const gone: Verdict = { action: 'gone' };
+const skippedOutcome: Outcome = {
+  kind: 'skipped',
+  decision: undefined,
+  key: undefined,
+  rule: undefined,
+  tier: undefined,
+};
 
 /**
  * A Pipeline is the whole of a rate limiting middleware but for the framework. It answers at once where the store and
@@ -109,23 +120,42 @@ export class Pipeline<R, S = unknown> {
    * that is not limited. Nothing is held, and a place among the requests at work is not taken.
    */
   async decide(request: R, take: boolean): Promise<RequestDecision | undefined> {
-    if ((await this.#options.skip?.(request)) ?? false) return undefined;
+    return (await this.judge(request, take)).decision;
+  }
+
+  /** As `decide`, and says also why a request passes that is not limited, or why one does not. */
+  judge(request: R, take: boolean): MaybePromise<Outcome> {
+    const skip = this.#options.skip?.(request);
+    if (isPromise(skip)) return skip.then((yes) => (yes ? skippedOutcome : this.#judgeUnskipped(request, take)));
+    return skip ? skippedOutcome : this.#judgeUnskipped(request, take);
+  }
+
+  /**
+   * Charges what a request has cost, known only afterwards, to each limit it has: as far as the capacity goes, whether
+   * the limit has it or not. The decision is as it is then, and refuses where a limit did not have it all; `undefined`
+   * for a request that is not limited.
+   * @throws SluiceError `INVALID_COST`; errors of a store that fails to charge, and whether it has is then not known.
+   */
+  async charge(request: R, cost: number): Promise<RequestDecision | undefined> {
+    checkCost(cost);
     const plan = new Plan(request);
     await this.#engine.planner.complete(plan);
-    if (plan.listed?.list === 'allow') return undefined;
-    plan.demands = plan.demands.filter((demand) => !isSlot(demand));
-    const { demands, listed } = plan;
-    let judgement: Judgement;
-    if (listed !== undefined) judgement = this.#blocked(listed);
-    else if (demands.length === 0) {
-      if (take) this.#castRateShadows(plan);
-      return undefined;
-    } else if (take) judgement = await this.#engine.judge.judge(plan);
-    else judgement = this.#engine.judge.look(demands, await this.#engine.store.peek(demands));
-    if (take && judgement.refusal === undefined) this.#castRateShadows(plan);
-    if (judgement.refusal === undefined && !plan.isLimited) return undefined;
-    if (take) await this.#observers.decided(plan, judgement);
+    if (plan.listed !== undefined) return undefined;
+    plan.demands = plan.demands.filter(({ line }) => line.kind === 'limit' || line.kind === 'ceiling');
+    const { demands } = plan;
+    if (demands.length === 0) return undefined;
+    const { store, judge } = this.#engine;
+    const charges = demands.map((demand) => ({ ...demand, policy: charging(demand.policy), cost }));
+    // One by one: of several that are decided together, a refusal of one keeps the others from being charged.
+    const answers = (await Promise.all(charges.map((one) => store.consume([one])))).flat();
+    const judgement = judge.look(demands, answers);
+    await this.#observers.decided(plan, judgement);
     return this.#ledger(undefined, plan, judgement, undefined);
+  }
+
+  /** The header fields that tell a client of a decision of this pipeline's, `Retry-After` among them. */
+  headersOf(decision: RequestDecision): HeaderFields {
+    return this.#responder.fields(decision as Ledger);
   }
 
   /** What a request would be told, and why; nothing is charged. Callbacks of the options are asked as for a request. */
@@ -139,10 +169,10 @@ export class Pipeline<R, S = unknown> {
     return explain(plan, skip, this.#engine.store, this.#clock);
   }
 
-  /** The state of every policy from which the key has taken something, or that blocks it. */
-  async get(key: string | readonly string[]): Promise<readonly Decision[]> {
-    const own = await this.#engine.get(key);
-    const early = (await this.#early?.get(key)) ?? none;
+  /** The state of every policy from which the key has taken something, or that blocks it; or of `all` there are. */
+  async get(key: string | readonly string[], all = false): Promise<readonly Decision[]> {
+    const own = await this.#engine.get(key, all);
+    const early = (await this.#early?.get(key, all)) ?? none;
     // A ban is of both phases.
     return [...early.filter(({ policy }) => own.every((other) => other.policy !== policy)), ...own];
   }
@@ -166,6 +196,50 @@ export class Pipeline<R, S = unknown> {
     plan.demands.unshift(...own.demands.filter((one) => !plan.demands.some((other) => isSameState(one, other))));
     if (own.shadows !== undefined) plan.shadows = [...own.shadows, ...(plan.shadows ?? none)];
     plan.isLimited ||= own.isLimited;
+  }
+
+  #judgeUnskipped(request: R, take: boolean): MaybePromise<Outcome> {
+    const plan = new Plan(request);
+    const completed = this.#engine.planner.complete(plan);
+    if (isPromise(completed)) return completed.then(() => this.#judgePlan(plan, take));
+    return this.#judgePlan(plan, take);
+  }
+
+  #judgePlan(plan: Plan<R>, take: boolean): MaybePromise<Outcome> {
+    const { listed } = plan;
+    if (listed?.list === 'allow') return this.#outcome(plan, 'allow-listed');
+    if (listed !== undefined) return this.#judged(plan, this.#blocked(listed), take);
+    plan.demands = plan.demands.filter((demand) => !isSlot(demand));
+    const { demands } = plan;
+    if (demands.length === 0) {
+      if (take) this.#castRateShadows(plan);
+      return this.#outcome(plan, 'unlimited');
+    }
+    const { judge, store } = this.#engine;
+    if (!take) {
+      const answers = store.peek(demands);
+      if (isPromise(answers)) return answers.then((later) => this.#judged(plan, judge.look(demands, later), take));
+      return this.#judged(plan, judge.look(demands, answers), take);
+    }
+    const judgement = judge.judge(plan);
+    if (isPromise(judgement)) return judgement.then((later) => this.#judged(plan, later, take));
+    return this.#judged(plan, judgement, take);
+  }
+
+  #judged(plan: Plan<R>, judgement: Judgement, take: boolean): MaybePromise<Outcome> {
+    const { refusal } = judgement;
+    if (take && refusal === undefined) this.#castRateShadows(plan);
+    // Only asked whether the client is banned.
+    if (refusal === undefined && !plan.isLimited) return this.#outcome(plan, 'unlimited');
+    const kind = refusal ?? 'granted';
+    const told = take ? this.#observers.decided(plan, judgement) : undefined;
+    if (isPromise(told)) return told.then(() => this.#outcome(plan, kind, judgement));
+    return this.#outcome(plan, kind, judgement);
+  }
+
+  #outcome(plan: Plan<R>, kind: Outcome['kind'], judgement?: Judgement): Outcome {
+    const decision = judgement === undefined ? undefined : this.#ledger(undefined, plan, judgement, undefined);
+    return { kind, decision, key: decision?.key ?? plan.identity?.key, rule: plan.rule, tier: plan.tier };
   }
 
   #begin(exchange: Exchange<R, S>): MaybePromise<Verdict> {

@@ -34,6 +34,16 @@ export class Responder<R, S> {
     this.#onBanned = options.onBanned;
   }
 
+  /** What a client is told of a decision, whether it passes or not. */
+  fields(ledger: Ledger): HeaderFields {
+    const fields: HeaderFields = {};
+    this.#write(fields, ledger);
+    const seconds = ledger.allowed ? undefined : retryAfterSeconds(ledger);
+    const name = this.response.retryAfterName;
+    if (seconds !== undefined && name !== undefined) fields[name] = String(seconds);
+    return fields;
+  }
+
   pass({ request, headers }: Exchange<R, S>, ledger: Ledger): Verdict {
     const fields: HeaderFields = {};
     this.#write(fields, ledger);

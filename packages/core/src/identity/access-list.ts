@@ -12,6 +12,13 @@ export interface ListEntry {
   readonly until: number | undefined;
 }
 
+export interface Lists {
+  /** Who is never limited: addresses, CIDR ranges, `user:42`, `api-key:secret`, or what `key` returns. */
+  allow?: readonly string[] | AccessList;
+  /** Who is always refused, with 403. */
+  block?: readonly string[] | AccessList;
+}
+
 interface Listed {
   readonly listed: ListEntry;
   readonly is: Entry;

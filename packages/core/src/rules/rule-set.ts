@@ -3,12 +3,14 @@ import { type Limiting, limitingNames, type Rule } from '../engine/limiting.js';
 import type { Plan } from '../engine/plan.js';
 import { checkKeySource } from '../engine/planner.js';
 import { Quota, type QuotaContext } from '../engine/quota.js';
+import type { Screen } from '../engine/screen.js';
 import { SluiceError, show } from '../errors.js';
 import type { Reader } from '../http/reader.js';
+import type { Lists } from '../identity/access-list.js';
 import { lotOf } from '../identity/identifier.js';
 import { checkNames, checkType } from '../options.js';
 import { orderOf, parsePattern } from './pattern.js';
-import { type RouteEntry, RouteTable } from './route-table.js';
+import { type RankedEntry, RouteLevels } from './route-levels.js';
 
 /** Which quotas a request is charged for, and which only count it. */
 export interface Selection<R> {
@@ -30,7 +32,10 @@ const nothing: readonly never[] = [];
 const unmatched: readonly undefined[] = [undefined];
 
 /** What all rules of a limiter have in common. */
-export type RuleContext<R> = Omit<QuotaContext<R>, 'where' | 'rule' | 'by'>;
+export interface RuleContext<R> extends Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'screen'> {
+  /** Compiles the lists of a rule. */
+  readonly screenOf: (lists: Lists, where: string) => Screen<R>;
+}
 
 /** A RuleSet finds what a request is charged for: by the most specific rule that matches, or as all others. */
 export class RuleSet<R> {
@@ -40,8 +45,8 @@ export class RuleSet<R> {
   readonly #othersAlone: Selection<R>;
   readonly #quotas: readonly Quota<R>[];
   /** The rules that refuse everybody, and those that refuse some or nobody; absent where there are none. */
-  readonly #strict: RouteTable<Applied<R>> | undefined;
-  readonly #trials: RouteTable<Applied<R>> | undefined;
+  readonly #strict: RouteLevels<Applied<R>> | undefined;
+  readonly #trials: RouteLevels<Applied<R>> | undefined;
 
   constructor(reader: Reader<R>, rules: readonly Rule<R>[], others: Quota<R>, context: RuleContext<R>) {
     this.#reader = reader;
@@ -49,14 +54,14 @@ export class RuleSet<R> {
     this.#othersAlone = { enforced: [others], shadows: nothing };
     const entries = compileRules(reader, rules, others, context);
     this.#quotas = entries.map(({ value }) => value.quota);
-    const strict: RouteEntry<Applied<R>>[] = [];
-    const trials: RouteEntry<Applied<R>>[] = [];
+    const strict: RankedEntry<Applied<R>>[] = [];
+    const trials: RankedEntry<Applied<R>>[] = [];
     for (const entry of entries) {
       const { percent } = entry.value.quota;
       if (percent !== undefined) (percent === 100 ? strict : trials).push(entry);
     }
-    if (strict.length > 0) this.#strict = new RouteTable(strict);
-    if (trials.length > 0) this.#trials = new RouteTable(trials);
+    if (strict.length > 0) this.#strict = new RouteLevels(strict);
+    if (trials.length > 0) this.#trials = new RouteLevels(trials);
   }
 
   /**
@@ -106,7 +111,7 @@ function compileRules<R>(
   rules: readonly Rule<R>[],
   others: Quota<R>,
   context: RuleContext<R>,
-): readonly RouteEntry<Applied<R>>[] {
+): readonly RankedEntry<Applied<R>>[] {
   if (!Array.isArray(rules)) {
     throw new SluiceError(
       'INVALID_OPTION',
@@ -116,17 +121,26 @@ function compileRules<R>(
   for (const [i, rule] of rules.entries()) checkRule(rule, `rules[${i}]`);
   const groups = groupsOf(rules);
   const names = namesOf(rules, reader);
-  return rules.map(({ match, group, stack = false, by, name: _, ...own }, i) => {
+  return rules.map(({ match, group, stack = false, priority = 0, by, lists, name: _, ...own }, i) => {
     const where = `rules[${i}]`;
     const name = context.name === undefined ? names[i]! : `${context.name}-${names[i]}`;
     const shared = group === undefined ? {} : groups.get(group)!;
-    const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by });
+    const screen = lists === undefined ? undefined : context.screenOf(lists, `${where}: lists`);
+    const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by, screen });
     const selection = { enforced: stack ? [quota, others] : [quota], shadows: nothing };
-    return { match, where, value: { order: orderOf(parsePattern(match, where)), quota, selection } };
+    const order = rankOf(priority) + orderOf(parsePattern(match, where));
+    return { match, where, priority, value: { order, quota, selection } };
   });
 }
 
-const ruleNames = [...limitingNames, 'match', 'group', 'stack', 'by'] as const;
+const ruleNames = [...limitingNames, 'match', 'priority', 'group', 'stack', 'by', 'lists'] as const;
+
+const highestPriority = 1_000;
+
+/** Sorts before what lower priorities have. */
+function rankOf(priority: number): string {
+  return String(highestPriority - priority).padStart(4, '0');
+}
 
 function checkRule<R>(rule: Rule<R>, where: string): void {
   checkNames(rule, ruleNames, where, "{ match: 'POST /login', limit: 5, window: '1m' }");
@@ -145,6 +159,14 @@ function checkRule<R>(rule: Rule<R>, where: string): void {
       `${where}: 'limit: false' is no limit, and 'stack: true' counts beside the limiter's own. Leave out the rule, or one of the two.`,
     );
   }
+  const { priority = 0, lists } = rule;
+  if (!Number.isInteger(priority) || Math.abs(priority) > highestPriority) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where}: 'priority' must be an integer from -${highestPriority} to ${highestPriority}; got ${show(priority)}.`,
+    );
+  }
+  if (lists !== undefined) checkNames(lists, ['allow', 'block'], `${where}: lists`, "{ allow: ['203.0.113.0/24'] }");
   checkKeySource(rule.by, `${where}: 'by'`);
   for (const name of ['limit', 'window', 'limits', 'tiers', 'by'] as const) {
     if (Object.hasOwn(rule, name) && rule[name] === undefined) {
