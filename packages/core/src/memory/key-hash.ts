@@ -18,6 +18,10 @@ export class KeyHash {
     this.#k1 = secret[1]! | 0;
   }
 
+  get secret(): Uint32Array {
+    return Uint32Array.of(this.#k0, this.#k1);
+  }
+
   /** Hashes `key` together with a number; the result is in `low` and `high`. */
   hash(key: string, number: number): void {
     const k0 = this.#k0;

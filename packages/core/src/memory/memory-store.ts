@@ -8,7 +8,9 @@ import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
 import type { Known, SyncStore } from '../store.js';
+import { contentsOf, dumped } from './dump.js';
 import { Evictor } from './eviction.js';
+import { FrameReader } from './frames.js';
 import { KeyHash } from './key-hash.js';
 import { OPEN, REFUSED, ROW, type Shard } from './shard.js';
 import { Sweeper } from './sweeper.js';
@@ -32,13 +34,14 @@ export class MemoryStore implements SyncStore {
   readonly sync = true;
   readonly #maxKeys: number;
   readonly #clock: Clock;
-  readonly #hash = new KeyHash();
+  #hash = new KeyHash();
   readonly #table = new Table();
   /** Numbers the policies seen, by id; `#policies` has the latest policy of each number. */
   readonly #numbers = new Map<string, number>();
   readonly #policies: CompiledPolicy[] = [];
   readonly #evictor = new Evictor(this.#table, this.#policies);
   readonly #sweeper: Sweeper;
+  #changes = 0;
   /** Where the last `#locate` found its key, or -1. */
   #slot = -1;
 
@@ -64,6 +67,11 @@ export class MemoryStore implements SyncStore {
   /** Keys forgotten before they were fresh again, because the store was full. */
   get evictions(): number {
     return this.#evictor.evictions;
+  }
+
+  /** Grows whenever something is taken, given back or forgotten before it was fresh: if it has not, a dump says nothing new. */
+  get changes(): number {
+    return this.#changes;
   }
 
   consume(charges: readonly Charge[]): readonly Decision[] {
@@ -99,7 +107,7 @@ export class MemoryStore implements SyncStore {
       const before = this.#read(shard, slot, algorithm);
       const isFresh = shard.cells[ROW * slot]! <= now;
       const state = isFresh ? undefined : algorithm.giveBack(policy, before, cost, grantedAt, now);
-      if (state === undefined) this.#table.remove(shard, slot);
+      if (state === undefined) this.#remove(shard, slot);
       else if (state !== before)
         this.#write(shard, slot, policy, state, algorithm.decide(policy, state, 0, now, false).decision);
     }
@@ -108,7 +116,7 @@ export class MemoryStore implements SyncStore {
   reset(key: string, policies: readonly CompiledPolicy[]): void {
     for (const policy of policies) {
       const shard = this.#locate(key, policy);
-      if (this.#slot >= 0) this.#table.remove(shard, this.#slot);
+      if (this.#slot >= 0) this.#remove(shard, this.#slot);
     }
   }
 
@@ -121,7 +129,7 @@ export class MemoryStore implements SyncStore {
     const shard = this.#locate(key, policy);
     const slot = this.#slot;
     if (micros(told.at) + micros(told.resetAfter) <= now) {
-      if (slot >= 0) this.#table.remove(shard, slot);
+      if (slot >= 0) this.#remove(shard, slot);
       return;
     }
     const algorithm = algorithmOf(policy.algorithm);
@@ -151,10 +159,55 @@ export class MemoryStore implements SyncStore {
     }
   }
 
+  /**
+   * All that is kept, in chunks that together are what `restore` takes. Between two chunks the store may go on being
+   * used: each key is told as it was at some moment since the dump began, and a chunk takes some milliseconds at the
+   * most. A dump holds the secret of the store, with which keys could be found that share a budget: keep it like any
+   * other secret, as in a file that nobody else may read (mode 0600). Borrowed units, those of the requests that are at
+   * work, are left out.
+   * @throws SluiceError `UNUSABLE_STATE` when another dump was restored meanwhile.
+   */
+  *dump(): Generator<Uint8Array, void, void> {
+    const hash = this.#hash;
+    const contents = { secret: hash.secret, table: this.#table, policies: this.#policies };
+    for (const chunk of dumped(contents, () => this.#now())) {
+      if (this.#hash !== hash) {
+        throw new SluiceError(
+          'UNUSABLE_STATE',
+          'This dump is of a MemoryStore that has been restored from another since it began. Begin a new one.',
+        );
+      }
+      yield chunk;
+    }
+  }
+
+  /**
+   * Goes on from a dump, whose bytes may come in chunks of any size, instead of what is kept so far. What is fresh again
+   * by now is left out; of more keys than `maxKeys`, those are kept that a full store would keep.
+   * @throws SluiceError `UNUSABLE_STATE` for what is not a whole dump, with what is wrong and at which byte; the store
+   * is as it was then.
+   */
+  restore(chunks: Iterable<Uint8Array>): void {
+    const now = this.#now();
+    const { secret, table, policies } = contentsOf(new FrameReader(chunks), now);
+    this.#hash = new KeyHash(secret);
+    this.#policies.length = 0;
+    this.#numbers.clear();
+    for (const [number, policy] of policies.entries()) {
+      this.#policies.push(policy);
+      this.#numbers.set(policy.id, number);
+    }
+    this.#table.adopt(table);
+    this.#changes++;
+    while (this.#table.size > this.#maxKeys) this.#evictor.makeRoom(now);
+    if (this.#table.size > 0) this.#sweeper.start();
+  }
+
   /** Forgets everything, and stops looking for keys to forget. */
   close(): void {
     this.#sweeper.stop();
     this.#table.clear();
+    this.#changes++;
   }
 
   #now(): number {
@@ -213,11 +266,17 @@ export class MemoryStore implements SyncStore {
     this.#sweeper.keyAdded(now);
   }
 
+  #remove(shard: Shard, slot: number): void {
+    this.#changes++;
+    this.#table.remove(shard, slot);
+  }
+
   #read(shard: Shard, slot: number, algorithm: Algorithm<unknown>): unknown {
     return algorithm.cells ? algorithm.cells.read(shard.cells, ROW * slot + 1) : shard.object(slot);
   }
 
   #write(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, told: Told): void {
+    this.#changes++;
     const now = micros(told.at);
     const freshAt = now + micros(told.resetAfter);
     shard.cells[ROW * slot] = freshAt;

@@ -54,6 +54,11 @@ export class Shard {
     return -1;
   }
 
+  /** The halves of the fingerprint in that slot, signed 32-bit integers. */
+  print(slot: number): { readonly low: number; readonly high: number } {
+    return { low: this.#prints[2 * slot]!, high: this.#prints[2 * slot + 1]! };
+  }
+
   /** Takes an empty slot for a key that is not there yet. The shard must not be full. */
   add(low: number, high: number, owner: number): number {
     const mask = this.capacity - 1;

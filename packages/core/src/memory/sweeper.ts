@@ -30,8 +30,12 @@ export class Sweeper {
 
   /** To be called for every key that is added. */
   keyAdded(now: number): void {
-    if (this.#cancel === undefined) this.#arm(interval);
+    this.start();
     if (++this.#added % newKeysPerSlice === 0) this.#sweepSlice(now);
+  }
+
+  start(): void {
+    if (this.#cancel === undefined) this.#arm(interval);
   }
 
   stop(): void {

@@ -66,6 +66,14 @@ export class Table {
     this.size = 0;
   }
 
+  /** Takes over the keys of another table, which must not be used any more, instead of its own. */
+  adopt(other: Table): void {
+    this.#depth = other.#depth;
+    this.#directory = other.#directory;
+    this.#shards = other.#shards;
+    this.size = other.size;
+  }
+
   #index(high: number): number {
     // A shift by 32 is a shift by 0.
     return this.#depth === 0 ? 0 : high >>> (32 - this.#depth);
