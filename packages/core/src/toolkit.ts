@@ -2,6 +2,7 @@
 export { type Clock, checkClock } from './clock.js';
 export { micros, parseDuration } from './duration.js';
 export { messageOf, show } from './errors.js';
+export { masked, readEntry } from './identity/entry.js';
 export { KeyNames } from './identity/key-names.js';
 export { checkLogger } from './logger.js';
 export { abandon } from './maybe-promise.js';

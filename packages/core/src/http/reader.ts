@@ -13,6 +13,11 @@ export interface Reader<R> {
   route(request: R): string | undefined;
   /** What authentication left on the request. */
   user(request: R): unknown;
+  /**
+   * Whether whoever tells of the request vouches for its API key: of requests that are only told of. There is then no
+   * ceiling to it.
+   */
+  vouches?(request: R): boolean;
   /** What is on the request as `rateLimit`. */
   earlier(request: R): unknown;
   /** How the framework's proxy setting can be fooled; see {@link ProxyTrust}. */

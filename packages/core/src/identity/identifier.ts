@@ -127,7 +127,7 @@ export class Identifier<R> {
 
   /** Whoever sends a key that nobody has verified could send another with each request. */
   #behindApiKey(request: R): Pick<Identity, 'ceilings' | 'wider'> {
-    if (this.ceiling === false) return { ceilings: none, wider: undefined };
+    if (this.ceiling === false || this.#reader.vouches?.(request)) return { ceilings: none, wider: undefined };
     const { all, own } = this.#address(request);
     const user = this.#user(request);
     const ceilings = user === undefined ? all : [...all, this.#users.get(user).key];

@@ -1,0 +1,292 @@
+import {
+  AccessList,
+  type Clock,
+  type Decision,
+  type Explanation,
+  type HeaderFields,
+  isPromise,
+  type Logger,
+  type MaybePromise,
+  type Outcome,
+  Overrides,
+  type Pipeline,
+  type RateLimitOptions,
+  type Reader,
+  type RequestDecision,
+  type RequestEvent,
+  type Store,
+} from '@sluice/core';
+import { cleanReading } from '@sluice/core/toolkit';
+import type { Configuration, ListName, RuleDocument, StoredEntry } from '../configuration/configuration.js';
+import { keyNames } from '../digest.js';
+import type { DefaultLimits } from '../settings/settings.js';
+import { limitsPolicy } from '../users/limits.js';
+import type { User, UserDirectory, UserLimits } from '../users/user.js';
+import { type Answer, answerOf } from './answer.js';
+import type { Check } from './check.js';
+import { createReader } from './reader.js';
+import { Rulebook } from './rulebook.js';
+import { ServiceStore, type StoreObserver } from './service-store.js';
+
+/** What is told of each decision. */
+export interface Observation {
+  readonly outcome: 'allowed' | 'refused' | 'shadow-refused';
+  readonly source: Decision['source'];
+  readonly rule: string | undefined;
+  readonly endpoint: string | undefined;
+  readonly tier: string | undefined;
+  readonly key: string;
+  /** Whether at least 80 % of the limit is used, and none of it refused. */
+  readonly near: boolean;
+}
+
+export interface DeciderOptions {
+  readonly store: Store;
+  readonly users: UserDirectory;
+  readonly defaults: DefaultLimits;
+  /** Rules and entries of lists that nobody can change while the service runs. */
+  readonly rules: readonly RuleDocument[];
+  readonly lists: { readonly [list in ListName]: readonly string[] };
+  readonly headers: NonNullable<RateLimitOptions<Check>['headers']>;
+  readonly clock: Clock;
+  readonly observe: (observation: Observation) => void;
+  readonly observeStore: StoreObserver;
+  readonly logger: Logger;
+}
+
+/** An answer, and the header fields that tell the same. */
+export interface Answered {
+  readonly answer: Answer;
+  readonly headers: HeaderFields;
+}
+
+/** Decisions of a batch that are under way together: their store answers the last of them within its deadline, too. */
+const atOnce = 64;
+const noFields: HeaderFields = {};
+/** Milliseconds. */
+const longest = 30 * 86_400_000;
+
+/** A Decider decides on checks, by the rules and lists of the configuration that was applied last. */
+export class Decider {
+  readonly #options: DeciderOptions;
+  readonly #reader: Reader<Check>;
+  readonly #overrides: Overrides;
+  /** The limits that the overrides have, by user. */
+  readonly #overridden = new Map<string, UserLimits>();
+  readonly #lists: { readonly [list in ListName]: AccessList };
+  #rules: ReadonlyMap<string, { readonly version: number }> | undefined;
+  #entries: { readonly [list in ListName]: ReadonlyMap<string, StoredEntry> } = { allow: new Map(), block: new Map() };
+  #book: Rulebook;
+
+  constructor(options: DeciderOptions) {
+    const { clock, lists, logger } = options;
+    this.#options = options;
+    this.#reader = createReader((message) => logger.warn(message));
+    this.#overrides = new Overrides({}, { clock });
+    this.#lists = { allow: new AccessList(lists.allow, { clock }), block: new AccessList(lists.block, { clock }) };
+    this.#book = this.#compile([]);
+  }
+
+  /**
+   * Decides by that configuration from now on. Counts of rules that it leaves as they are go on. A rule that cannot
+   * stand beside an earlier one is `inactive`.
+   * @throws SluiceError for rules that cannot be read; all is then as it was.
+   */
+  apply(configuration: Configuration): void {
+    if (!isSame(this.#rules, configuration.rules)) {
+      const stored = [...configuration.rules.values()].sort((a, b) => a.version - b.version);
+      this.#book = this.#compile(stored.map(({ rule }) => rule));
+      this.#rules = configuration.rules;
+      for (const [id, why] of this.inactive) this.#options.logger.warn(` the rule '${id}' is not in force. ${why}`);
+    }
+    for (const list of ['allow', 'block'] as const) this.#applyList(list, configuration[list]);
+  }
+
+  /** Rules that are not in force, by their ids, and why. */
+  get inactive(): ReadonlyMap<string, string> {
+    return this.#book.inactive;
+  }
+
+  /** Decides, and charges. */
+  check(check: Check): MaybePromise<Answered> {
+    const user = this.#prepare(check);
+    return isPromise(user) ? user.then(() => this.#check(check)) : this.#check(check);
+  }
+
+  /** Decides on all, each as `check` would, the first ones first. */
+  async checkAll(checks: readonly Check[]): Promise<readonly Answered[]> {
+    const users = new Map(checks.map((check) => [check.userId, check]));
+    for (const check of users.values()) await this.#prepare(check);
+    const answered: Answered[] = [];
+    for (let i = 0; i < checks.length; i += atOnce) {
+      answered.push(...(await Promise.all(checks.slice(i, i + atOnce).map((check) => this.#check(check)))));
+    }
+    return answered;
+  }
+
+  /** Charges what is known to have cost so much, as far as the limits go. */
+  async report(check: Check, cost: number): Promise<Answered> {
+    await this.#prepare(check);
+    const book = this.#book;
+    const pipeline = book.pipelineOf(check);
+    const decision = await pipeline.charge(check, cost);
+    if (decision === undefined) return this.#answer(book, pipeline, check, await pipeline.judge(check, false));
+    const { key, rule, tier, allowed } = decision;
+    const kind = allowed ? 'granted' : decision.source === 'closed' ? 'unavailable' : 'quota';
+    return this.#answer(book, pipeline, check, { kind, decision, key, rule, tier });
+  }
+
+  /** What `check` would answer, and why; nothing is charged. */
+  async simulate(check: Check): Promise<{ readonly answer: Answer; readonly explanation: Explanation }> {
+    await this.#prepare(check);
+    const book = this.#book;
+    const pipeline = book.pipelineOf(check);
+    const explanation = await pipeline.explain(check);
+    const outcome = await pipeline.judge(check, false);
+    return { answer: this.#answer(book, pipeline, check, outcome).answer, explanation };
+  }
+
+  /** The state of every policy for a user, each with the id of its rule; `user` has the limits that go for him. */
+  async status(user: User): Promise<readonly { readonly rule: string | undefined; readonly state: Decision }[]> {
+    this.#override(user);
+    const book = this.#book;
+    const states = new Map<string, Decision>();
+    for (const pipeline of book.pipelines()) {
+      for (const state of await pipeline.get(keyNames.user(user.id), true)) {
+        const { policy, resetAfter } = state;
+        // For who has limits of his own, those of everybody say nothing.
+        if (policy === 'default' && user.limits !== undefined) continue;
+        // Ceilings are of addresses, and of users only where API keys came with them.
+        if (resetAfter > 0 || !policy.endsWith('-ceiling')) states.set(policy, state);
+      }
+    }
+    return [...states.values()].map((state) => ({ rule: book.ruleOf(state.policy, undefined)?.id, state }));
+  }
+
+  /** Forgets what the user has taken from every policy. */
+  async reset(user: User): Promise<void> {
+    this.#override(user);
+    for (const pipeline of this.#book.pipelines()) await pipeline.reset(keyNames.user(user.id));
+  }
+
+  #check(check: Check): MaybePromise<Answered> {
+    const book = this.#book;
+    const pipeline = book.pipelineOf(check);
+    const outcome = pipeline.judge(check, true);
+    if (isPromise(outcome)) return outcome.then((later) => this.#conclude(book, pipeline, check, later));
+    return this.#conclude(book, pipeline, check, outcome);
+  }
+
+  #conclude(book: Rulebook, pipeline: Pipeline<Check>, check: Check, outcome: Outcome): Answered {
+    const answered = this.#answer(book, pipeline, check, outcome);
+    const { allowed, source } = answered.answer;
+    const rule = answered.answer.rule ?? undefined;
+    this.#options.observe({
+      outcome: allowed ? 'allowed' : 'refused',
+      source,
+      rule,
+      endpoint: endpointOf(book.ruleOf(rule, undefined), check),
+      tier: book.tierOf(check),
+      key: outcome.key ?? '',
+      near: allowed && isNear(outcome.decision as RequestDecision | undefined),
+    });
+    return answered;
+  }
+
+  #answer(book: Rulebook, pipeline: Pipeline<Check>, check: Check, outcome: Outcome): Answered {
+    const rule = book.ruleOf(outcome.decision?.policy, outcome.rule)?.id;
+    const headers =
+      outcome.decision === undefined || outcome.kind === 'blocked'
+        ? noFields
+        : pipeline.headersOf(outcome.decision as RequestDecision);
+    return { answer: answerOf(outcome, rule, book.tierOf(check)), headers };
+  }
+
+  /** Sees to it that the limits of the user who is named are known. */
+  #prepare({ userId }: Check): MaybePromise<void> {
+    if (userId === undefined) return undefined;
+    const user = this.#options.users.see(userId);
+    return isPromise(user) ? user.then((later) => this.#override(later)) : this.#override(user);
+  }
+
+  #override({ id, limits }: User): void {
+    const known = this.#overridden.get(id);
+    if (known === limits) return;
+    if (limits === undefined) {
+      this.#overridden.delete(id);
+      this.#overrides.delete(keyNames.user(id));
+    } else {
+      this.#overridden.set(id, limits);
+      this.#overrides.set(keyNames.user(id), limitsPolicy(limits));
+    }
+  }
+
+  #compile(stored: readonly RuleDocument[]): Rulebook {
+    const { store, defaults, headers, clock, rules, observeStore, logger } = this.#options;
+    const options: RateLimitOptions<Check> = {
+      ...defaults,
+      overrides: this.#overrides,
+      lists: this.#lists,
+      identity: { apiKey: (check) => check.apiKey, user: (check) => check.userId },
+      cost: (check) => check.cost ?? 1,
+      headers,
+      clock,
+      // One of its own for each set of rules: a rule may have other numbers in the next.
+      store: new ServiceStore(store, observeStore),
+      onDecision: (event) => this.#observeShadow(event),
+      logger,
+    };
+    return new Rulebook(this.#reader, options, [...rules, ...stored]);
+  }
+
+  #observeShadow({ mode, decision, rule, request, key }: RequestEvent<Check>): void {
+    if (mode !== 'shadow' || decision.allowed) return;
+    const book = this.#book;
+    const found = book.ruleOf(decision.policy, rule);
+    this.#options.observe({
+      outcome: 'shadow-refused',
+      source: decision.source,
+      rule: found?.id,
+      endpoint: endpointOf(found, request),
+      tier: book.tierOf(request),
+      key,
+      near: false,
+    });
+  }
+
+  #applyList(list: ListName, entries: ReadonlyMap<string, StoredEntry>): void {
+    const before = this.#entries[list];
+    const own = this.#lists[list];
+    const fixed = new Set(this.#options.lists[list]);
+    for (const id of before.keys()) if (!entries.has(id) && !fixed.has(id)) own.delete(id);
+    const now = this.#options.clock.now() / 1_000;
+    for (const [id, { version, expiresAt }] of entries) {
+      if (before.get(id)?.version === version || fixed.has(id)) continue;
+      const left = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.ceil(Date.parse(expiresAt) - now);
+      // What ends later than durations can say ends when the configuration is applied without it.
+      if (left > longest) own.add(id);
+      else if (left > 0) own.add(id, { expiresIn: left });
+    }
+    this.#entries = { ...this.#entries, [list]: entries };
+  }
+}
+
+function isSame(
+  a: ReadonlyMap<string, { readonly version: number }> | undefined,
+  b: ReadonlyMap<string, { readonly version: number }>,
+): boolean {
+  if (a === undefined || a.size !== b.size) return false;
+  for (const [id, { version }] of b) if (a.get(id)?.version !== version) return false;
+  return true;
+}
+
+/** Whether at least 80 % of what can be taken at once is taken. */
+function isNear(decision: RequestDecision | undefined): boolean {
+  return decision !== undefined && decision.used >= 4 * decision.remaining;
+}
+
+/** What a decision is counted under: the endpoint of its rule, else the path that was asked for. */
+function endpointOf(rule: RuleDocument | undefined, { endpoint }: Check): string | undefined {
+  if (rule !== undefined) return rule.endpoint;
+  return endpoint === undefined ? undefined : (cleanReading(endpoint) ?? '(unusual)');
+}

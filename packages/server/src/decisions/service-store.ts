@@ -1,0 +1,113 @@
+import {
+  type Charge,
+  type CompiledPolicy,
+  type Decision,
+  isPromise,
+  type MaybePromise,
+  type Refund,
+  type Store,
+} from '@sluice/core';
+
+/** Is told how long the store took, in milliseconds, and whether it failed. */
+export type StoreObserver = (ms: number, failed: boolean) => void;
+
+/**
+ * A ServiceStore is the store of the service, as the pipelines of one set of rules use it. The limits of a user that no
+ * rule says, the default ones or his own, have one state, under his id alone: `ratelimit:token-bucket:{alice}`. An id
+ * with a colon keeps its `user:` before it, since it could be the key of something else.
+ */
+export class ServiceStore implements Store {
+  readonly #store: Store;
+  readonly #observe: StoreObserver;
+  readonly #ofUsers = new WeakMap<CompiledPolicy, CompiledPolicy>();
+
+  constructor(store: Store, observe: StoreObserver) {
+    this.#store = store;
+    this.#observe = observe;
+  }
+
+  consume(charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
+    return this.#ask(charges, (kept) => this.#store.consume(kept));
+  }
+
+  peek(charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
+    return this.#ask(charges, (kept) => this.#store.peek(kept));
+  }
+
+  release(refunds: readonly Refund[]): MaybePromise<void> {
+    return this.#store.release(refunds.map((refund) => this.#kept(refund)));
+  }
+
+  async reset(key: string, policies: readonly CompiledPolicy[]): Promise<void> {
+    const kept = policies.map((policy) => this.#kept({ policy, key, cost: 0 }));
+    for (const name of new Set(kept.map((one) => one.key))) {
+      await this.#store.reset(
+        name,
+        kept.filter((one) => one.key === name).map(({ policy }) => policy),
+      );
+    }
+  }
+
+  #kept<C extends Charge>(charge: C): C {
+    const { policy, key } = charge;
+    if ((policy.name !== 'default' && policy.name !== 'override') || !key.startsWith('user:')) return charge;
+    return { ...charge, key: stateKeyOf(key), policy: this.#ofUser(policy) };
+  }
+
+  /** Whatever the numbers are, it is the state of the user's one bucket. */
+  #ofUser(policy: CompiledPolicy): CompiledPolicy {
+    if (policy.name === 'default') return policy;
+    let own = this.#ofUsers.get(policy);
+    if (own === undefined) {
+      own = { ...policy, name: 'default', id: policy.algorithm };
+      this.#ofUsers.set(policy, own);
+    }
+    return own;
+  }
+
+  /** The decisions are called as the policies that were asked for, by which the pipeline finds the numbers. */
+  #ask(
+    charges: readonly Charge[],
+    ask: (kept: readonly Charge[]) => MaybePromise<readonly Decision[]>,
+  ): MaybePromise<readonly Decision[]> {
+    const kept = charges.map((charge) => this.#kept(charge));
+    const named = (decisions: readonly Decision[]) =>
+      decisions.map((decision, i) => {
+        const { name } = charges[i]!.policy;
+        return decision.policy === name ? decision : { ...decision, policy: name };
+      });
+    const decisions = this.#timed(() => ask(kept));
+    if (isPromise(decisions)) return decisions.then(named);
+    return named(decisions);
+  }
+
+  #timed(ask: () => MaybePromise<readonly Decision[]>): MaybePromise<readonly Decision[]> {
+    const begun = performance.now();
+    try {
+      const answer = ask();
+      if (!isPromise(answer)) {
+        this.#observe(performance.now() - begun, false);
+        return answer;
+      }
+      return answer.then(
+        (decisions) => {
+          this.#observe(performance.now() - begun, false);
+          return decisions;
+        },
+        (error) => {
+          this.#observe(performance.now() - begun, true);
+          throw error;
+        },
+      );
+    } catch (error) {
+      this.#observe(performance.now() - begun, true);
+      throw error;
+    }
+  }
+}
+
+/** The id of the user, where it can stand for itself. */
+function stateKeyOf(key: string): string {
+  const id = key.slice('user:'.length);
+  return id.includes(':') ? key : id;
+}

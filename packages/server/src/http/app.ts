@@ -1,0 +1,149 @@
+import helmet from '@fastify/helmet';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { SluiceError } from '@sluice/core';
+import { rateLimit } from '@sluice/fastify';
+import {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  fastify,
+  LogController,
+} from 'fastify';
+import type { Logger as Pino } from 'pino';
+import { Problem } from '../problem.js';
+import { compileSchema, invalid, type Place, partsOf } from '../validation.js';
+import { analyticsRoutes } from './analytics.js';
+import { checkRoutes } from './checks.js';
+import { gatewayRoutes } from './gateway.js';
+import { listRoutes } from './lists.js';
+import { completed, description } from './openapi.js';
+import { operationRoutes } from './operations.js';
+import type { RouteParts, Routes } from './route-parts.js';
+import { ruleRoutes } from './rules.js';
+import { answerSchema, problemSchema } from './schemas.js';
+import { userRoutes } from './users.js';
+
+/** Milliseconds. A request that has not come in whole by then is given up. */
+const requestTimeout = 10_000;
+const keepAliveTimeout = 72_000;
+
+/** Makes the HTTP service of its parts. */
+export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyInstance> {
+  const { settings } = parts;
+  const app = fastify({
+    bodyLimit: settings.bodyLimit,
+    requestTimeout,
+    keepAliveTimeout,
+    connectionTimeout: 0,
+    routerOptions: { maxParamLength: 5_000 },
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: !log.isLevelEnabled('debug') }),
+    frameworkErrors: (error, _request, reply) => answerError(error, reply as unknown as FastifyReply),
+    return503OnClosing: true,
+    forceCloseConnections: 'idle',
+  });
+  app.setValidatorCompiler(({ schema, httpPart }) => compileSchema(schema as object, (httpPart ?? 'body') as Place));
+  app.setErrorHandler((error: FastifyError, _request, reply) => answerError(error, reply));
+  app.setNotFoundHandler(() => {
+    throw new Problem(
+      404,
+      'Not found',
+      'There is no such endpoint. All of them: GET /openapi.json, or /docs in a browser.',
+    );
+  });
+  app.addSchema(answerSchema);
+  app.addSchema(problemSchema);
+
+  await app.register(helmet, {
+    global: true,
+    contentSecurityPolicy: { useDefaults: false, directives: policy },
+    strictTransportSecurity: false,
+  });
+  await app.register(swagger, {
+    openapi: description,
+    transformObject: (document) => {
+      if ('openapiObject' in document) return completed(document.openapiObject);
+      throw new TypeError('The document is written as OpenAPI 3.1.');
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `def-${i}`) },
+  });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // The service speaks plain HTTP: a browser that asked for https:// instead would show an empty page.
+    transformStaticCSP: (header) =>
+      header.replace(/ *upgrade-insecure-requests;?/, '').replace(' validator.swagger.io', ''),
+    // The document is nobody else's business.
+    uiConfig: { validatorUrl: null },
+  });
+
+  limited(app, parts, settings.checkLimit, 'checks', [checkRoutes, gatewayRoutes]);
+  limited(app, parts, settings.adminLimit, 'administration', [ruleRoutes, listRoutes, userRoutes, analyticsRoutes]);
+  limited(app, parts, false, 'operations', [operationRoutes]);
+  await app.ready();
+  return app;
+}
+
+/** Routes that share the service's own limit, per address. */
+function limited(
+  app: FastifyInstance,
+  parts: RouteParts,
+  limit: RouteParts['settings']['adminLimit'],
+  name: string,
+  routes: readonly Routes[],
+): void {
+  app.register(async (scope) => {
+    if (limit !== false)
+      await scope.register(rateLimit, {
+        name,
+        limits: [limit],
+        key: 'ip',
+        headers: false,
+        identity: { trustedProxies: [] },
+      });
+    for (const add of routes) await scope.register(async (own) => add(own, parts));
+  });
+}
+
+/** Answers with problem details, whatever went wrong, and with nothing that is for the operator. */
+function answerError(error: FastifyError | Problem, reply: FastifyReply): void {
+  const problem = problemOf(error, reply);
+  reply.code(problem.status).headers(problem.headers).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+function problemOf(error: FastifyError | Problem, reply: FastifyReply): Problem {
+  if (error instanceof Problem) return error;
+  if (error.validation !== undefined)
+    return invalid(partsOf(error.validation as never, (error.validationContext ?? 'body') as Place));
+  const { statusCode = 500, code } = error;
+  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY' || error instanceof SyntaxError) {
+    return invalid([{ pointer: '', detail: `It is no JSON: ${error.message}.` }]);
+  }
+  if (error instanceof SluiceError && (error as SluiceError & { statusCode?: number }).statusCode === 400) {
+    return new Problem(400, 'Invalid request', error.message, [{ pointer: '/endpoint', detail: error.message }]);
+  }
+  if (error instanceof SluiceError && (error.code === 'STORE_UNAVAILABLE' || error.code === 'STORE_TIMEOUT')) {
+    return new Problem(503, 'Service unavailable', error.message);
+  }
+  if (statusCode >= 400 && statusCode < 500)
+    return new Problem(statusCode, titleOf(statusCode), `${error.message}.`.replace(/\.\.$/, '.'));
+  reply.log.error({ err: error }, 'a request has failed');
+  return new Problem(500, 'Internal server error', 'The request has failed. The log of the service says more.');
+}
+
+function titleOf(status: number): string {
+  return (
+    {
+      404: 'Not found',
+      405: 'Method not allowed',
+      408: 'Request timeout',
+      413: 'Content too large',
+      415: 'Unsupported media type',
+      431: 'Header fields too large',
+    }[status] ?? 'Invalid request'
+  );
+}
+
+const policy = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };

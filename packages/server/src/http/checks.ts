@@ -1,0 +1,227 @@
+import type { MaybePromise } from '@sluice/core';
+import type { FastifyReply } from 'fastify';
+import type { Answered } from '../decisions/decider.js';
+import { Problem } from '../problem.js';
+import { type CheckBody, checkOf, isUserId } from './check-body.js';
+import { stateOf } from './policy-state.js';
+import type { Routes } from './route-parts.js';
+import { anyObject, batchSchema, checkSchema, problems, reportSchema } from './schemas.js';
+
+const decided = {
+  200: { description: 'The request may pass.', $ref: 'Answer#' },
+  429: { description: 'The request may not pass.', $ref: 'Answer#' },
+  ...problems,
+};
+
+const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#' } };
+
+/** Decisions on requests to other services. */
+export const checkRoutes: Routes = (app, { decider, access, metrics, users }) => {
+  const authorise = async (request: Parameters<typeof access.authorise>[0]) => void access.authorise(request, 'check');
+  const timed = async (work: () => MaybePromise<Answered>): Promise<Answered> => {
+    const begun = performance.now();
+    const answered = await work();
+    metrics.decisionTook((performance.now() - begun) / 1_000);
+    return answered;
+  };
+
+  app.post<{ Body: CheckBody }>(
+    '/ratelimit/check',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Decides on a request, and charges it',
+        tags: ['decisions'],
+        body: checkSchema,
+        response: decided,
+      },
+    },
+    async ({ body }, reply) => send(reply, await timed(() => decider.check(checkOf(body)))),
+  );
+
+  app.post<{ Body: { checks: CheckBody[] } }>(
+    '/ratelimit/check/batch',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Decides on up to 1,000 requests, in order',
+        description: 'Each is decided as by itself, the earlier ones first. If any is not valid, none is charged.',
+        tags: ['decisions'],
+        body: batchSchema,
+        response: {
+          200: {
+            description: 'An answer for each check, in their order.',
+            type: 'object',
+            required: ['results'],
+            properties: { results: { type: 'array', items: { $ref: 'Answer#' } } },
+          },
+          ...problems,
+        },
+      },
+    },
+    async ({ body }) => {
+      const checks = body.checks.map((check, i) => checkOf(check, `/checks/${i}`));
+      const begun = performance.now();
+      const answered = await decider.checkAll(checks);
+      const each = (performance.now() - begun) / 1_000 / checks.length;
+      for (let i = 0; i < checks.length; i++) metrics.decisionTook(each);
+      return { results: answered.map(({ answer }) => answer) };
+    },
+  );
+
+  app.post<{ Body: CheckBody & { cost: number } }>(
+    '/ratelimit/report',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Charges what a request has cost, known only afterwards',
+        description:
+          'It is charged whether the limits have it or not, as far as their capacity goes: who has overdrawn is refused ' +
+          'until it has come back. allowed tells whether the limits had it all.',
+        tags: ['decisions'],
+        body: reportSchema,
+        response: { 200: { description: 'It is charged.', $ref: 'Answer#' }, ...problems },
+      },
+    },
+    async ({ body }, reply) => {
+      const { answer, headers } = await decider.report(checkOf(body), body.cost);
+      return reply.headers(headers).send(answer);
+    },
+  );
+
+  app.post<{ Body: CheckBody }>(
+    '/ratelimit/simulate',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Tells what a check would be answered, and why; charges nothing',
+        tags: ['decisions'],
+        body: checkSchema,
+        response: {
+          200: { description: 'The answer, with its explanation.', ...anyObject },
+          ...problems,
+        },
+      },
+    },
+    async ({ body }) => {
+      const { answer, explanation } = await decider.simulate(checkOf(body));
+      const { outcome, identity, entry, policies, passesAt, summary } = explanation;
+      return {
+        ...answer,
+        explanation: {
+          outcome,
+          summary,
+          identity: identity ?? null,
+          list_entry: entry ?? null,
+          passes_at: passesAt?.toISOString() ?? null,
+          policies: policies.map(({ policy, kind, rule, mode, key, cost, decision }) => ({
+            policy,
+            kind,
+            endpoint: rule ?? null,
+            mode,
+            key,
+            cost,
+            allowed: decision.allowed,
+            limit: decision.limit,
+            remaining: decision.remaining,
+            source: decision.source,
+          })),
+        },
+      };
+    },
+  );
+
+  app.get<{ Querystring: { user_id: string } }>(
+    '/check',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Decides on a request of a user, by the limits of that user',
+        tags: ['users'],
+        querystring: userQuery,
+        response: decided,
+      },
+    },
+    async ({ query }, reply) => {
+      checkUserId(query.user_id);
+      return send(reply, await timed(() => decider.check({ userId: query.user_id })));
+    },
+  );
+
+  app.get<{ Params: { user_id: string } }>(
+    '/ratelimit/status/:user_id',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'The state of every policy for a user',
+        tags: ['decisions'],
+        params: userParams,
+        response: { 200: { description: 'One state for each policy.', ...anyObject }, ...unknown, ...problems },
+      },
+    },
+    async ({ params }) => {
+      checkUserId(params.user_id);
+      const user = await users.find(params.user_id);
+      if (user === undefined) throw unknownUser(params.user_id);
+      const states = await decider.status(user);
+      const policies = states.map(({ rule, state }) => ({
+        policy: state.policy,
+        rule: rule ?? null,
+        ...stateOf(state),
+      }));
+      return { user_id: user.id, policies };
+    },
+  );
+
+  app.delete<{ Params: { user_id: string } }>(
+    '/ratelimit/status/:user_id',
+    {
+      onRequest: async (request) => void access.authorise(request, 'admin'),
+      schema: {
+        summary: 'Forgets what a user has taken from every policy',
+        tags: ['decisions'],
+        params: userParams,
+        response: { 204: { description: 'It is forgotten.', type: 'null' }, ...unknown, ...problems },
+      },
+    },
+    async ({ params }, reply) => {
+      checkUserId(params.user_id);
+      const user = await users.find(params.user_id);
+      if (user === undefined) throw unknownUser(params.user_id);
+      await decider.reset(user);
+      return reply.code(204).send();
+    },
+  );
+};
+
+function send(reply: FastifyReply, { answer, headers }: Answered): FastifyReply {
+  reply
+    .code(answer.allowed ? 200 : 429)
+    .headers(headers)
+    .header('cache-control', 'no-store');
+  return reply.send(answer);
+}
+
+const userId = { type: 'string', minLength: 1, maxLength: 256 } as const;
+const userQuery = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['user_id'],
+  properties: { user_id: userId },
+} as const;
+const userParams = { type: 'object', required: ['user_id'], properties: { user_id: userId } } as const;
+
+/** @throws Problem 400 for what no text is. */
+export function checkUserId(id: string): void {
+  if (isUserId(id)) return;
+  const detail = 'It must be text without control characters.';
+  throw new Problem(400, 'Invalid request', `user_id: ${detail}`, [{ parameter: 'user_id', detail }]);
+}
+
+export function unknownUser(id: string): Problem {
+  return new Problem(
+    404,
+    'Not found',
+    `There is no user ${JSON.stringify(id)}. Users are known from their first request on.`,
+  );
+}

@@ -1,0 +1,297 @@
+import { randomBytes } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AuditEntry, Expected, RuleDocument, StoredRule } from '../configuration/configuration.js';
+import type { LiveRules } from '../configuration/live-rules.js';
+import { parseRule } from '../configuration/rule-document.js';
+import { RuleRoutes } from '../configuration/rule-routes.js';
+import { ruleSchema } from '../configuration/rule-schema.js';
+import { Problem } from '../problem.js';
+import { invalid } from '../validation.js';
+import type { Routes } from './route-parts.js';
+import { anyObject, problems } from './schemas.js';
+import { actorOf, etagOf, expectedOf, isUnchanged, preconditionFailed } from './versions.js';
+
+/** Rules that there may be. */
+const most = 10_000;
+
+const writes = {
+  409: { description: 'Another rule has that id, or matches the same requests.', $ref: 'Problem#' },
+  412: { description: 'It is not as If-Match or If-None-Match expects.', $ref: 'Problem#' },
+  503: { description: 'The rules cannot be written now; nothing has changed.', $ref: 'Problem#' },
+  ...problems,
+};
+
+const dryRun = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { dry_run: { type: 'boolean', description: 'Only checks, and answers as if it were written.' } },
+} as const;
+
+const ruleId = {
+  type: 'object',
+  required: ['id'],
+  properties: { id: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,48}$' } },
+} as const;
+
+interface Write {
+  Params: { id: string };
+  Querystring: { dry_run?: boolean };
+  Body: unknown;
+}
+
+/** The rules, and who changed what. */
+export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
+  const fixed = new Map(settings.rules.map((rule) => [rule.id, rule]));
+  const authorise = async (request: FastifyRequest) => void access.authorise(request, 'admin');
+
+  /** @throws Problem 409 for a rule that cannot stand beside the others. */
+  const checkConflicts = (rule: RuleDocument) => {
+    const routes = new RuleRoutes();
+    for (const one of fixed.values()) routes.add(one);
+    for (const { rule: one } of rules.current.rules.values()) if (one.id !== rule.id) routes.add(one);
+    const detail = routes.conflictOf(rule);
+    if (detail !== undefined) throw new Problem(409, 'Conflict', detail, [{ pointer: '/endpoint', detail }]);
+  };
+
+  const write = async (rule: RuleDocument, request: FastifyRequest<Write>, reply: FastifyReply, expected: Expected) => {
+    checkConflicts(rule);
+    const before = rules.current.rules.get(rule.id);
+    if (before === undefined && rules.current.rules.size >= most) {
+      throw new Problem(
+        409,
+        'Conflict',
+        `There are ${most} rules already, which is as many as there may be. Delete some.`,
+      );
+    }
+    if (request.query.dry_run) {
+      if (!isExpected(before, expected)) throw refused(request, before);
+      return reply.code(200).send({ ...rule, dry_run: true });
+    }
+    const caller = access.authorise(request, 'admin');
+    const written = await rules.write({ kind: 'rules', id: rule.id, value: rule }, actorOf(caller, request), expected);
+    if (written.outcome === 'conflict') throw refused(request, written.found as StoredRule | null);
+    const stored = written.entry.after as StoredRule;
+    if (written.entry.before === null) reply.code(201).header('location', `/ratelimit/rules/${rule.id}`);
+    return reply.header('etag', etagOf(stored.version)).send(shown(stored));
+  };
+
+  app.post<Write>(
+    '/ratelimit/rules',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Adds a rule',
+        description: 'It is live on every instance within a second. Without an id it is given one.',
+        tags: ['rules'],
+        querystring: dryRun,
+        body: ruleSchema,
+        response: {
+          201: { description: 'The rule, with its id.', ...anyObject },
+          200: { description: 'As it would be.', ...anyObject },
+          ...writes,
+        },
+      },
+    },
+    async (request, reply) => {
+      const rule = parseRule({ id: `rule-${randomBytes(5).toString('hex')}`, ...(request.body as object) });
+      checkFixed(rule.id, fixed);
+      return write(rule, request, reply, 'absent');
+    },
+  );
+
+  app.get<{ Querystring: { limit: number; after?: string } }>(
+    '/ratelimit/rules',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'All rules, by their ids',
+        tags: ['rules'],
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            limit: { type: 'integer', minimum: 1, maximum: most, default: 1_000 },
+            after: { type: 'string', maxLength: 48, description: 'The id after which the page begins.' },
+          },
+        },
+        response: { 200: { description: 'A page; next is the id to go on after.', ...anyObject }, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { limit, after = '' } = request.query;
+      const { version } = rules.current;
+      reply.header('etag', etagOf(version));
+      if (isUnchanged(request, version)) return reply.code(304).send();
+      const all = [...allRules(rules, fixed)].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1));
+      const page = all.slice(0, limit).map(([, rule]) => rule);
+      const next = all.length > limit ? all[limit - 1]![0] : undefined;
+      return reply.send({ version, rules: page, ...(next !== undefined && { next }) });
+    },
+  );
+
+  app.get<{ Params: { id: string } }>(
+    '/ratelimit/rules/:id',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'One rule',
+        tags: ['rules'],
+        params: ruleId,
+        response: {
+          200: { description: 'The rule.', ...anyObject },
+          404: { description: 'There is no such rule.', $ref: 'Problem#' },
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const stored = rules.current.rules.get(id);
+      if (stored !== undefined) {
+        reply.header('etag', etagOf(stored.version));
+        return isUnchanged(request, stored.version) ? reply.code(304).send() : reply.send(shown(stored));
+      }
+      const own = fixed.get(id);
+      if (own === undefined) throw unknownRule(id);
+      return reply.send({ ...own, origin: 'file' });
+    },
+  );
+
+  app.put<Write>(
+    '/ratelimit/rules/:id',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Writes a rule, be there one of that id or not',
+        description: 'If-Match writes only what has that ETag, If-None-Match: * only what is not there yet.',
+        tags: ['rules'],
+        params: ruleId,
+        querystring: dryRun,
+        body: ruleSchema,
+        response: {
+          200: { description: 'The rule.', ...anyObject },
+          201: { description: 'The new rule.', ...anyObject },
+          ...writes,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      checkFixed(id, fixed);
+      const body = request.body as Partial<RuleDocument>;
+      if (body.id !== undefined && body.id !== id) {
+        throw invalid([{ pointer: '/id', detail: `It must be '${id}', as in the path, or be left out.` }]);
+      }
+      return write(parseRule({ ...body, id }), request, reply, expectedOf(request, 'anything'));
+    },
+  );
+
+  app.delete<Omit<Write, 'Body'>>(
+    '/ratelimit/rules/:id',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Removes a rule',
+        tags: ['rules'],
+        params: ruleId,
+        querystring: dryRun,
+        response: {
+          204: { description: 'It is gone.', type: 'null' },
+          404: { description: 'There is no such rule.', $ref: 'Problem#' },
+          ...writes,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      checkFixed(id, fixed);
+      const before = rules.current.rules.get(id);
+      const expected = expectedOf(request, 'present');
+      if (request.query.dry_run) {
+        if (before === undefined) throw unknownRule(id);
+        if (!isExpected(before, expected)) throw refused(request, before);
+        return reply.code(204).send();
+      }
+      const actor = actorOf(access.authorise(request, 'admin'), request);
+      const written = await rules.write({ kind: 'rules', id, value: null }, actor, expected);
+      if (written.outcome === 'written') return reply.code(204).send();
+      throw written.found === null ? unknownRule(id) : preconditionFailed();
+    },
+  );
+
+  app.get<{ Querystring: { limit: number; before?: number } }>(
+    '/ratelimit/audit',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Who changed what, the latest first',
+        tags: ['rules'],
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 100 },
+            before: { type: 'integer', minimum: 1, description: 'Only changes before that version.' },
+          },
+        },
+        response: { 200: { description: 'Each with what was before and after.', ...anyObject }, ...problems },
+      },
+    },
+    async ({ query }) => {
+      const entries = await rules.audit(query.limit, query.before);
+      return { entries: entries.map(audited) };
+    },
+  );
+};
+
+function* allRules(rules: LiveRules, fixed: ReadonlyMap<string, RuleDocument>): Iterable<[string, object]> {
+  for (const [id, stored] of rules.current.rules) {
+    const inactive = rules.inactive(id);
+    yield [id, inactive === undefined ? shown(stored) : { ...shown(stored), inactive }];
+  }
+  for (const [id, rule] of fixed) yield [id, { ...rule, origin: 'file' }];
+}
+
+function shown({ rule, version, createdAt, updatedAt }: StoredRule): object {
+  return { ...rule, origin: 'api', version, created_at: createdAt, updated_at: updatedAt };
+}
+
+function audited({ version, at, by, kind, id, before, after }: AuditEntry): object {
+  const target = kind === 'rules' ? { rule: id } : { list: kind, entry: id };
+  return { version, at, by, ...target, before: shownPart(before), after: shownPart(after) };
+}
+
+function shownPart(part: AuditEntry['before']): object | null {
+  if (part === null) return null;
+  if ('rule' in part) return shown(part);
+  const { entry, expiresAt, note } = part;
+  return { entry, expires_at: expiresAt ?? null, ...(note !== undefined && { note }) };
+}
+
+function isExpected(found: StoredRule | undefined, expected: Expected): boolean {
+  if (expected === 'anything') return true;
+  if (expected === 'absent') return found === undefined;
+  return found !== undefined && (expected === 'present' || expected.includes(found.version));
+}
+
+function refused(request: FastifyRequest, found: StoredRule | null | undefined): Problem {
+  if (request.method === 'POST' && found) {
+    const detail = `There is a rule '${found.rule.id}' already. Replace it: PUT /ratelimit/rules/${found.rule.id}.`;
+    return new Problem(409, 'Conflict', detail, [{ pointer: '/id', detail }]);
+  }
+  return preconditionFailed();
+}
+
+/** @throws Problem 409 for a rule that stands in the configuration file. */
+function checkFixed(id: string, fixed: ReadonlyMap<string, RuleDocument>): void {
+  if (!fixed.has(id)) return;
+  throw new Problem(
+    409,
+    'Conflict',
+    `The rule '${id}' stands in the configuration file. Change it there, and restart.`,
+  );
+}
+
+function unknownRule(id: string): Problem {
+  return new Problem(404, 'Not found', `There is no rule '${id}'.`);
+}

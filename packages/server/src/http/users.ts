@@ -1,0 +1,134 @@
+import type { Decision } from '@sluice/core';
+import type { FastifyRequest } from 'fastify';
+import { Problem } from '../problem.js';
+import { limitWords, parseLimits, policyLimits } from '../users/limits.js';
+import type { User } from '../users/user.js';
+import { checkUserId, unknownUser } from './checks.js';
+import { stateOf } from './policy-state.js';
+import type { RouteParts, Routes } from './route-parts.js';
+import { anyObject, problems } from './schemas.js';
+
+const userId = { type: 'string', minLength: 1, maxLength: 256 } as const;
+const unavailable = { 503: { description: 'Users cannot be written now.', $ref: 'Problem#' } };
+const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#' } };
+
+/** Texts, since 1e3 and 0x10 are numbers to some and not to others. */
+const limitParameters = Object.fromEntries(limitWords.map((word) => [word, { type: 'string', maxLength: 40 }]));
+
+/** Users and their own limits. */
+export const userRoutes: Routes = (app, { users, decider, access, settings }) => {
+  const authorise = async (request: FastifyRequest) => void access.authorise(request, 'admin');
+
+  app.get<{ Querystring: { user_id?: string; limit: number; cursor?: string } }>(
+    '/users',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'The limits and the state of a user; without user_id, a page of all users',
+        tags: ['users'],
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            user_id: userId,
+            limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 100 },
+            cursor: { type: 'string', maxLength: 600, description: 'Of the page before: its next.' },
+          },
+        },
+        response: { 200: { description: 'The user, or users and next.', ...anyObject }, ...unknown, ...problems },
+      },
+    },
+    async ({ query }) => {
+      const { user_id: id, limit, cursor } = query;
+      if (id === undefined) {
+        const page = await users.page(limit, cursor);
+        return {
+          users: page.users.map((user) => configurationOf(user, settings)),
+          ...(page.next !== undefined && { next: page.next }),
+        };
+      }
+      if (cursor !== undefined) {
+        const detail = 'It goes on with a page of users, and user_id asks for one. Leave out one of the two.';
+        throw new Problem(400, 'Invalid request', `cursor: ${detail}`, [{ parameter: 'cursor', detail }]);
+      }
+      checkUserId(id);
+      const user = await users.find(id);
+      if (user === undefined) throw unknownUser(id);
+      const states = await decider.status(user);
+      const own = states.find(({ rule, state }) => rule === undefined && isOwn(state));
+      return { ...configurationOf(user, settings), state: own === undefined ? null : stateOf(own.state) };
+    },
+  );
+
+  app.post<{ Querystring: { user_id: string } & Record<string, string> }>(
+    '/users',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Gives a user limits of his own',
+        description:
+          'max_tokens and refill_rate (per second) make a token bucket, capacity and leak_rate a leaky bucket. Who was not ' +
+          'known is from now on. What the user has taken stays taken.',
+        tags: ['users'],
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['user_id'],
+          properties: { user_id: userId, ...limitParameters },
+        },
+        response: { 200: { description: 'The user.', ...anyObject }, ...unavailable, ...problems },
+      },
+    },
+    async ({ query }) => {
+      const { user_id: id } = query;
+      checkUserId(id);
+      return configurationOf(await users.set(id, parseLimits(query)), settings);
+    },
+  );
+
+  app.delete<{ Querystring: { user_id: string } }>(
+    '/users',
+    {
+      onRequest: authorise,
+      schema: {
+        summary: 'Removes a user, with limits and state',
+        tags: ['users'],
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['user_id'],
+          properties: { user_id: userId },
+        },
+        response: { 204: { description: 'The user is gone.', type: 'null' }, ...unknown, ...unavailable, ...problems },
+      },
+    },
+    async ({ query }, reply) => {
+      const { user_id: id } = query;
+      checkUserId(id);
+      const user = await users.find(id);
+      if (user === undefined) throw unknownUser(id);
+      // In this order: with the limits, it would not be known any more which state there is.
+      await decider.reset(user);
+      await users.remove(id);
+      return reply.code(204).send();
+    },
+  );
+};
+
+function isOwn({ policy }: Decision): boolean {
+  return policy === 'default' || policy === 'override';
+}
+
+/** A user's limits as they are set: own ones, or the default ones. */
+function configurationOf({ id, limits, createdAt, updatedAt }: User, settings: RouteParts['settings']): object {
+  const { defaults } = settings;
+  const { algorithm, ...numbers } = limits ?? policyLimits(defaults) ?? defaults;
+  return {
+    user_id: id,
+    custom: limits !== undefined,
+    algorithm,
+    ...numbers,
+    created_at: createdAt,
+    updated_at: updatedAt,
+  };
+}
