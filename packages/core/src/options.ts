@@ -22,7 +22,8 @@ export function checkNames(
   }
 }
 
-function nearest(name: string, known: readonly string[]): string | undefined {
+/** The question whether the nearest of the known names was meant, if one is near. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const near = closest(name, known as string[]);
   return distance(name, near) <= Math.max(2, Math.floor(near.length / 3)) ? `Did you mean ${show(near)}?` : undefined;
 }

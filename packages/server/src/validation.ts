@@ -1,10 +1,17 @@
+import { nearest } from '@sluice/core/toolkit';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { Problem, type ProblemPart } from './problem.js';
 
 /** Where in a request something is. */
 export type Place = 'body' | 'querystring' | 'params' | 'headers';
 
-const common = { allErrors: false, removeAdditional: false, strictTypes: false, useDefaults: true } as const;
+const common = {
+  allErrors: false,
+  removeAdditional: false,
+  strictTypes: false,
+  useDefaults: true,
+  verbose: true,
+} as const;
 /** JSON says itself what is a number; parameters of a URL are texts. */
 const strict = withFormats(new Ajv({ ...common, coerceTypes: false }));
 const lenient = withFormats(new Ajv({ ...common, coerceTypes: true }));
@@ -68,7 +75,7 @@ function escaped(name: string): string {
 function detailOf({ keyword, params, message, parentSchema }: ErrorObject): string {
   switch (keyword) {
     case 'additionalProperties':
-      return `There is no such field. ${namesOf(parentSchema?.properties)}`;
+      return `There is no such field. ${remedyFor(String(params.additionalProperty), parentSchema?.properties)}`;
     case 'required':
       return 'This field is missing.';
     case 'enum':
@@ -86,7 +93,8 @@ function detailOf({ keyword, params, message, parentSchema }: ErrorObject): stri
   }
 }
 
-function namesOf(properties: object | undefined): string {
+function remedyFor(name: string, properties: object | undefined): string {
   const names = Object.keys(properties ?? {});
-  return names.length === 0 ? 'None is taken here.' : `There are: ${names.join(', ')}.`;
+  if (names.length === 0) return 'None is taken here.';
+  return nearest(name.slice(0, 100), names) ?? `There are: ${names.join(', ')}.`;
 }

@@ -17,6 +17,8 @@ export const algorithms = {
 
 export type AlgorithmName = keyof typeof algorithms;
 
+export const algorithmNames = Object.keys(algorithms) as readonly AlgorithmName[];
+
 /** Penalties are kept and decided on as the five are, but no policy of a user's can name them. */
 const all = { ...algorithms, penalty } as const;
 

@@ -35,8 +35,7 @@ export async function openEmbedded(
     const owners = await Journal.open<UserRecord>(directory.file('users.journal'));
     opened.unshift(() => owners.close());
     for (const { torn } of [rules, owners]) {
-      if (torn !== undefined)
-        logger.warn(`a write that a crash cut short was never acknowledged; it is in ${torn}`);
+      if (torn !== undefined) logger.warn(`a write that a crash cut short was never acknowledged; it is in ${torn}`);
     }
     const store = new MemoryStore({ maxKeys: settings.maxKeys, clock });
     opened.unshift(() => store.close());

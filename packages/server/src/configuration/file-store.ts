@@ -1,0 +1,228 @@
+import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
+import { messageOf, show } from '@sluice/core/toolkit';
+import { Problem } from '../problem.js';
+import type {
+  AuditEntry,
+  Change,
+  Configuration,
+  ConfigurationStore,
+  Expected,
+  Kind,
+  Written,
+} from './configuration.js';
+import { Contents, kinds, meets, type Stored, storedAs } from './contents.js';
+
+/**
+ * One line of the journal. A journal that was never compacted has writes alone, which are the audit log. A compacted
+ * one begins with a `base` and what was `kept` in that version; the writes that follow lead from there to the present.
+ * So a write is told of once, and whether it is history or state makes no difference.
+ */
+export type ConfigurationRecord =
+  | { readonly format: 1; readonly type: 'base'; readonly version: number }
+  | { readonly format: 1; readonly type: 'kept'; readonly kind: Kind; readonly id: string; readonly value: Stored }
+  | { readonly format: 1; readonly type: 'write'; readonly entry: AuditEntry };
+
+/** What a FileConfigurationStore needs of a journal. */
+export interface ConfigurationJournal {
+  /** What was read when the journal was opened. */
+  readonly records: Iterable<ConfigurationRecord>;
+  /** Resolves when the record is durable. After one that has failed, the journal goes on as before, or takes no more. */
+  append(record: ConfigurationRecord): Promise<void>;
+  /** Replaces all records, or none. */
+  compact(records: Iterable<ConfigurationRecord>): Promise<void>;
+  /** Its length. */
+  readonly bytes: number;
+}
+
+export interface FileConfigurationStoreOptions {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Writes that the audit log tells of, at the least. @default 10_000 */
+  readonly auditLength?: number;
+  /** Bytes that a journal grows by, and by half its length at the least, before it is compacted. @default 4 MiB */
+  readonly growth?: number;
+}
+
+/**
+ * A FileConfigurationStore keeps the configuration in memory, and its journal of writes on disk. Writes are made one
+ * after another: what a writer expects is looked at when all earlier writes are durable.
+ */
+export class FileConfigurationStore implements ConfigurationStore {
+  readonly #journal: ConfigurationJournal;
+  readonly #clock: Clock;
+  readonly #logger: Logger | undefined;
+  readonly #auditLength: number;
+  readonly #growth: number;
+  readonly #contents = new Contents();
+  /** The latest writes, the latest last. */
+  #audit: AuditEntry[] = [];
+  readonly #listeners = new Set<() => void>();
+  #snapshot: Configuration | undefined;
+  #lastTurn: Promise<unknown> = Promise.resolve();
+  #compactAt: number;
+  #isClosed = false;
+
+  /** @throws SluiceError `UNUSABLE_STATE` for a journal whose records do not follow from one another. */
+  constructor(
+    journal: ConfigurationJournal,
+    { clock = systemClock, logger, auditLength = 10_000, growth = 4 * 2 ** 20 }: FileConfigurationStoreOptions = {},
+  ) {
+    this.#journal = journal;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#auditLength = auditLength;
+    this.#growth = growth;
+    let number = 0;
+    for (const record of journal.records) this.#fold(record, ++number);
+    // A journal as long as this at the start is compacted with the first write.
+    this.#compactAt = growth;
+  }
+
+  async load(): Promise<Configuration> {
+    this.#snapshot ??= this.#contents.snapshot();
+    return this.#snapshot;
+  }
+
+  async version(): Promise<number> {
+    return this.#contents.version;
+  }
+
+  write(change: Change, by: string, expected: Expected): Promise<Written> {
+    return this.#inTurn(() => this.#write(change, by, expected));
+  }
+
+  async audit(limit: number, before = Number.POSITIVE_INFINITY): Promise<readonly AuditEntry[]> {
+    const entries: AuditEntry[] = [];
+    // Versions are consecutive.
+    const behind = this.#contents.version - before + 1;
+    for (let i = this.#audit.length - 1 - Math.max(0, behind); i >= 0 && entries.length < limit; i--) {
+      entries.push(this.#audit[i]!);
+    }
+    return entries;
+  }
+
+  onChange(listener: () => void): () => void {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  /** Resolves when all writes are made; those that come later are refused. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#listeners.clear();
+    await this.#lastTurn;
+  }
+
+  async #write(change: Change, by: string, expected: Expected): Promise<Written> {
+    const { kind, id, value } = change;
+    const found = this.#contents.get(kind, id);
+    if (!meets(expected, found)) return { outcome: 'conflict', found };
+    const version = this.#contents.version + 1;
+    const at = new Date(Math.floor(this.#clock.now() / 1_000)).toISOString();
+    const after = value && storedAs(kind, value, { version, createdAt: found?.createdAt ?? at, updatedAt: at });
+    const entry: AuditEntry = { version, at, by, kind, id, before: found, after };
+    try {
+      await this.#journal.append({ format: 1, type: 'write', entry });
+    } catch (cause) {
+      throw Object.assign(
+        new Problem(503, 'Not stored', `The write could not be put on disk (${codeOf(cause)}), and is not in force.`),
+        { cause },
+      );
+    }
+    this.#take(entry);
+    for (const listener of this.#listeners) listener();
+    return { outcome: 'written', entry };
+  }
+
+  #take(entry: AuditEntry): void {
+    this.#contents.set(entry.kind, entry.id, entry.after);
+    this.#contents.version = entry.version;
+    this.#snapshot = undefined;
+    this.#audit.push(entry);
+    // Cut now and then: to cut one off the front with each write would move all the others.
+    if (this.#audit.length >= this.#auditLength * 2) this.#audit = this.#audit.slice(-this.#auditLength);
+  }
+
+  /** Compacts behind the write that has made the journal too long: nobody but the next writer waits for it. */
+  async #compactWhereDue(): Promise<void> {
+    if (this.#journal.bytes < this.#compactAt) return;
+    try {
+      await this.#journal.compact(this.#compacted());
+    } catch (error) {
+      this.#logger?.warn(
+        `The journal of the configuration could not be compacted, and grows: ${messageOf(error)} ` +
+          'Nothing is lost. Look at the free space of the data directory.',
+      );
+    }
+    const { bytes } = this.#journal;
+    this.#compactAt = bytes + Math.max(this.#growth, bytes / 2);
+  }
+
+  /** What was there before the oldest write that is kept, and the writes from then on. */
+  *#compacted(): Iterable<ConfigurationRecord> {
+    const writes = this.#audit.slice(-this.#auditLength);
+    const base = new Contents();
+    for (const kind of kinds) for (const [id, value] of this.#contents.entries(kind)) base.set(kind, id, value);
+    for (const { kind, id, before } of writes.toReversed()) base.set(kind, id, before);
+    yield { format: 1, type: 'base', version: this.#contents.version - writes.length };
+    for (const kind of kinds) {
+      for (const [id, value] of base.entries(kind)) yield { format: 1, type: 'kept', kind, id, value };
+    }
+    for (const entry of writes) yield { format: 1, type: 'write', entry };
+  }
+
+  #fold(record: ConfigurationRecord, number: number): void {
+    const { format } = record as { format?: unknown };
+    if (format !== 1) {
+      throw unusable(number, `is of format ${show(format)}, and this version of sluice reads format 1. Update sluice`);
+    }
+    if (record.type === 'base' && number === 1) {
+      this.#contents.version = record.version;
+    } else if (record.type === 'kept' && kinds.includes(record.kind) && this.#audit.length === 0) {
+      this.#contents.set(record.kind, record.id, record.value);
+    } else if (record.type === 'write' && kinds.includes(record.entry?.kind)) {
+      this.#foldWrite(record.entry, number);
+    } else {
+      throw unusable(number, `is no record that can stand there (${show(record.type)}). ${restore}`);
+    }
+  }
+
+  #foldWrite(entry: AuditEntry, number: number): void {
+    const { version, kind, id, before } = entry;
+    const found = this.#contents.get(kind, id);
+    if (version !== this.#contents.version + 1 || (before?.version ?? 0) !== (found?.version ?? 0)) {
+      throw unusable(
+        number,
+        `writes version ${version} of ${kind} ${show(id)}, which does not follow from the records before it. ${restore}`,
+      );
+    }
+    // The same thing is kept once, however many entries tell of it.
+    this.#take({ ...entry, before: found });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) {
+      return Promise.reject(new Problem(503, 'Shutting down', 'The write was not made: the service is shutting down.'));
+    }
+    const result = this.#lastTurn.then(work);
+    this.#lastTurn = result.then(
+      () => this.#compactWhereDue(),
+      () => {},
+    );
+    return result;
+  }
+}
+
+const restore = 'Nothing was changed. Restore the file from a backup, or move it away to begin without rules';
+
+function unusable(number: number, what: string): SluiceError {
+  return new SluiceError('UNUSABLE_STATE', `Record ${number} of the journal of the configuration ${what}.`);
+}
+
+/** What kind of failure it was, as the system calls it. Messages may tell paths, which are no business of a client. */
+function codeOf(error: unknown): string {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  if (cause !== undefined) return codeOf(cause);
+  return typeof code === 'string' ? code : 'see the log';
+}
