@@ -1,3 +1,4 @@
+import { SluiceError } from '@sluice/core';
 import { nearest } from '@sluice/core/toolkit';
 
 /** A Place is where something was written, as a message names it: `--port`, `SLUICE_PORT`, `sluice.yaml:3:7 port`. */
