@@ -14,12 +14,14 @@ import { observerCases } from './adapter/observer-cases.js';
 import { overrideCases } from './adapter/override-cases.js';
 import { penaltyCases } from './adapter/penalty-cases.js';
 import { phaseCases } from './adapter/phase-cases.js';
+import { priorityCases } from './adapter/priority-cases.js';
 import { proxyCases } from './adapter/proxy-cases.js';
 import { refundCases } from './adapter/refund-cases.js';
 import { refusalCases } from './adapter/refusal-cases.js';
 import { responseCases } from './adapter/response-cases.js';
 import { ruleCases } from './adapter/rule-cases.js';
 import { ruleLimitCases } from './adapter/rule-limit-cases.js';
+import { ruleListCases } from './adapter/rule-list-cases.js';
 import { ruleModeCases } from './adapter/rule-mode-cases.js';
 import { type Bench, Scene } from './adapter/scene.js';
 import type { AppSetup, BuiltApp } from './adapter/setup.js';
@@ -75,6 +77,8 @@ export function adapterSuite<R>(test: TestFunction, { serve, header, skip = {} }
     ruleCases,
     ruleLimitCases,
     ruleModeCases,
+    priorityCases,
+    ruleListCases,
     phaseCases,
     explainCases,
     controlCases,

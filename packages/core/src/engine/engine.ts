@@ -56,7 +56,8 @@ export class Engine<R> {
     const tiers = tiersOf(options);
     const { defaultTier } = options;
     const percent = percentOf(options, 'rateLimit', 100);
-    const screenOf = (lists: Lists, where: string) => new Screen(lists, this.#identifier, clock, where);
+    const screenOf = (lists: Lists, where: string, rule?: string) =>
+      new Screen(lists, this.#identifier, clock, where, rule);
     const context: RuleContext<R> = {
       name,
       algorithm: options.algorithm,

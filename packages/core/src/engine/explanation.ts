@@ -25,7 +25,7 @@ export interface ExplainedPolicy {
 export interface Explanation {
   readonly outcome: 'skipped' | 'unlimited' | 'allow-listed' | 'blocked' | 'allowed' | 'refused';
   readonly identity: { readonly key: string; readonly from: IdentitySource } | undefined;
-  /** The entry of a list that settled the matter. */
+  /** The entry of a list that settled the matter, be it for one rule alone. */
   readonly entry: string | undefined;
   /** The rule that applies, as it is written; `undefined` for the limiter's own limits. */
   readonly rule: string | undefined;
@@ -38,8 +38,8 @@ export interface Explanation {
 }
 
 export async function explain<R>(plan: Plan<R>, skip: boolean, store: Store, clock: Clock): Promise<Explanation> {
-  const { demands, shadows = [], listed } = plan;
-  const counted = listed === undefined ? [...demands, ...shadows] : [];
+  const { demands, shadows = [] } = plan;
+  const counted = plan.listed === undefined ? [...demands, ...shadows] : [];
   const decisions = counted.length === 0 ? [] : await store.peek(counted);
   const policies = counted.map(({ line, key, cost }, i): ExplainedPolicy => {
     const mode = i < demands.length ? 'enforce' : 'shadow';
@@ -61,6 +61,7 @@ export async function explain<R>(plan: Plan<R>, skip: boolean, store: Store, clo
   const { outcome, until } = outcomeOf(plan, skip, now, wait);
   const passesAt = until === Number.POSITIVE_INFINITY ? undefined : new Date(Math.ceil(until));
   const { identity } = plan;
+  const listed = plan.listed ?? plan.exempt;
   const known = {
     outcome,
     entry: listed && masked(listed.entry.entry),
@@ -72,12 +73,12 @@ export async function explain<R>(plan: Plan<R>, skip: boolean, store: Store, clo
   return {
     ...known,
     identity: identity && { key: identity.key, from: identity.from },
-    summary: summaryOf({ ...known, identity }),
+    summary: summaryOf({ ...known, identity }, listed?.rule),
   };
 }
 
 function outcomeOf<R>(
-  { listed, isLimited }: Plan<R>,
+  { listed, exempt, isLimited }: Plan<R>,
   skip: boolean,
   now: number,
   wait: number,
@@ -85,7 +86,7 @@ function outcomeOf<R>(
   if (skip) return { outcome: 'skipped', until: now };
   if (listed?.list === 'allow') return { outcome: 'allow-listed', until: now };
   if (listed !== undefined) return { outcome: 'blocked', until: listed.entry.until ?? Number.POSITIVE_INFINITY };
-  if (!isLimited && wait === 0) return { outcome: 'unlimited', until: now };
+  if (!isLimited && wait === 0) return { outcome: exempt === undefined ? 'unlimited' : 'allow-listed', until: now };
   return { outcome: wait > 0 ? 'refused' : 'allowed', until: now + wait };
 }
 
@@ -96,14 +97,22 @@ const sources: Readonly<Record<IdentitySource, string>> = {
   key: "by the 'key' option",
 };
 
-function summaryOf({ outcome, identity, entry, rule, tier, policies, passesAt }: Omit<Explanation, 'summary'>): string {
+/** `owner` is the rule whose list has the entry. */
+function summaryOf(
+  { outcome, identity, entry, rule, tier, policies, passesAt }: Omit<Explanation, 'summary'>,
+  owner: string | undefined,
+): string {
   const who = identity === undefined ? 'The request' : `${identity.key} (known ${sources[identity.from]})`;
   if (outcome === 'skipped') return "The request is not limited: 'skip' says so.";
-  if (outcome === 'allow-listed') return `${who} is not limited: '${entry}' is on the allow list.`;
-  if (outcome === 'blocked') return `${who} is refused: '${entry}' is on the block list.`;
+  const ofRule = owner === undefined ? '' : ` of the rule '${owner}'`;
+  if (outcome === 'allow-listed') return `${who} is not limited: '${entry}' is on the allow list${ofRule}.`;
+  if (outcome === 'blocked') return `${who} is refused: '${entry}' is on the block list${ofRule}.`;
   if (outcome === 'unlimited')
     return `${who} is not limited${rule === undefined ? '' : `: the rule '${rule}' has no limit`}.`;
-  const where = `${rule === undefined ? 'no rule applies' : `the rule '${rule}' applies`}${tier === undefined ? '' : `, tier '${tier}'`}`;
+  const applies = rule === undefined ? 'no rule applies' : `the rule '${rule}' applies`;
+  const ofTier = tier === undefined ? '' : `, tier '${tier}'`;
+  const exempt = entry === undefined ? '' : `, and '${entry}' is on the allow list${ofRule}`;
+  const where = `${applies}${ofTier}${exempt}`;
   const refusing = policies.filter(({ mode, decision }) => mode === 'enforce' && !decision.allowed);
   if (refusing.length === 0) return `${who} passes: ${where}.`;
   const names = refusing.map(({ policy }) => `'${policy}'`).join(' and ');

@@ -73,7 +73,10 @@ export interface Limiting<R> extends Enforcement {
   penalty?: PenaltyOptions | Duration;
 }
 
-/** A Rule limits the requests of a route. Of several that match, the most specific one counts, whatever their order. */
+/**
+ * A Rule limits the requests of a route. Of several that match, the one of the highest priority counts, and of several
+ * such the most specific, whatever their order.
+ */
 export interface Rule<R> extends Limiting<R> {
   /**
    * Methods and path: `'POST /login'`, `'GET,PUT /files/:id'`, `'/uploads/*'`. A parameter is one segment, a wildcard at
@@ -91,7 +94,10 @@ export interface Rule<R> extends Limiting<R> {
   stack?: boolean;
   /** @default as the limiter: its `key`, or the identity */
   by?: KeySource<R>;
-  /** Whom this rule never limits, and whom it always refuses, with 403. */
+  /**
+   * Whom this rule never limits, and whom it always refuses, with 403: clients as in the limiter's `lists`, and what `by`
+   * returns.
+   */
   lists?: Lists;
 }
 

@@ -1,6 +1,6 @@
-import type { ListEntry } from '../identity/access-list.js';
 import type { Identity } from '../identity/identifier.js';
 import type { Demand } from './line.js';
+import type { Listing } from './screen.js';
 
 /** A Plan is what one request is to be charged for, as far as it has been worked out. */
 export class Plan<R> {
@@ -8,7 +8,9 @@ export class Plan<R> {
   /** Who the request counts as; `undefined` for whom `key` exempts. */
   identity: Identity | undefined;
   /** The entry of a list that has settled the matter. */
-  listed: { readonly list: 'allow' | 'block'; readonly entry: ListEntry } | undefined;
+  listed: Listing | undefined;
+  /** The entry of a rule's list by which that rule does not limit the request; others may. */
+  exempt: Listing | undefined;
   /** The rule that applies, as it is written. */
   rule: string | undefined;
   tier: string | undefined;

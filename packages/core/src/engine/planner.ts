@@ -74,7 +74,8 @@ export class Planner<R> {
     const { rules, tiers, defaultTier } = this.#parts;
     if (defaultTier !== undefined) plan.tier = tiers.includes(tier as string) ? (tier as string) : defaultTier;
     const { enforced, shadows } = rules.select(plan);
-    plan.rule = enforced[0]?.rule;
+    // One reading of a path may be of a rule, and another of none.
+    plan.rule = enforced.find(({ rule }) => rule !== undefined)?.rule;
     return this.#ask(plan, enforced, shadows, 0);
   }
 
@@ -92,24 +93,55 @@ export class Planner<R> {
   }
 
   #askOne(plan: Plan<R>, quota: Quota<R>, isShadow: boolean): MaybePromise<void> {
-    const listed = quota.screen?.find(plan.request, plan.identity);
-    if (listed !== undefined) {
-      if (listed.list === 'block' && !isShadow) plan.listed = listed;
+    const { by, screen } = quota;
+    if (screen === undefined && this.#isIdle(quota)) return undefined;
+    const identity = by === undefined ? plan.identity : this.#identify(plan, by);
+    if (screen === undefined) return this.#askLimits(plan, quota, isShadow, identity);
+    if (!isPromise(identity)) return this.#screenOne(plan, quota, isShadow, screen, identity);
+    return identity.then((later) => this.#screenOne(plan, quota, isShadow, screen, later));
+  }
+
+  /** Whether a quota has nothing to charge for. */
+  #isIdle(quota: Quota<R>): boolean {
+    return quota.isEmpty && (quota.rule !== undefined || quota.percent === undefined || !this.#parts.overrides);
+  }
+
+  /** Goes by where the client stands in the lists of a rule. */
+  #screenOne(
+    plan: Plan<R>,
+    quota: Quota<R>,
+    isShadow: boolean,
+    screen: Screen<R>,
+    identity: Identity | undefined,
+  ): MaybePromise<void> {
+    const listed = screen.find(plan.request, plan.identity, identity);
+    if (listed === undefined) return this.#isIdle(quota) ? undefined : this.#askLimits(plan, quota, isShadow, identity);
+    // It refuses nobody, and would not count whom its lists name.
+    if (isShadow) return undefined;
+    if (listed.list === 'allow') {
+      plan.exempt ??= listed;
       return undefined;
     }
-    if (quota.isEmpty && (quota.rule !== undefined || quota.percent === undefined || !this.#parts.overrides)) {
-      return undefined;
-    }
-    if (quota.by === undefined && quota.fixed !== undefined && typeof quota.cost === 'number') {
-      return this.#charge(plan, quota, isShadow, plan.identity, quota.fixed, quota.cost);
+    plan.listed = listed;
+    plan.rule = listed.rule;
+    return undefined;
+  }
+
+  #askLimits(
+    plan: Plan<R>,
+    quota: Quota<R>,
+    isShadow: boolean,
+    identity: MaybePromise<Identity | undefined>,
+  ): MaybePromise<void> {
+    const { fixed } = quota;
+    if (!isPromise(identity) && fixed !== undefined && typeof quota.cost === 'number') {
+      return this.#charge(plan, quota, isShadow, identity, fixed, quota.cost);
     }
     const { request } = plan;
-    let identity: MaybePromise<Identity | undefined>;
     let limits: MaybePromise<Limits> | undefined;
     let cost: MaybePromise<number>;
     try {
-      identity = quota.by === undefined ? plan.identity : this.#identify(plan, quota.by);
-      limits = quota.fixed ?? quota.limitsOf(request, plan.tier);
+      limits = fixed ?? quota.limitsOf(request, plan.tier);
       cost = typeof quota.cost === 'number' ? quota.cost : quota.cost(request);
     } catch (error) {
       abandon(identity);

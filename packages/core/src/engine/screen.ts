@@ -3,29 +3,40 @@ import { SluiceError, show } from '../errors.js';
 import { AccessList, type ListEntry, type Lists } from '../identity/access-list.js';
 import type { Identifier, Identity } from '../identity/identifier.js';
 import { contradictory } from '../identity/trusted-proxies.js';
-import type { Plan } from './plan.js';
+
+/** A Listing is where a client stands in a list. */
+export interface Listing {
+  readonly list: 'allow' | 'block';
+  readonly entry: ListEntry;
+  /** The rule whose list it is, as written; `undefined` for a list of the limiter. */
+  readonly rule: string | undefined;
+}
 
 /** A Screen looks a client up in the lists of those who are always refused, then of those who are never limited. */
 export class Screen<R> {
   readonly #identifier: Identifier<R>;
   readonly #block: AccessList | undefined;
   readonly #allow: AccessList | undefined;
+  readonly #rule: string | undefined;
 
-  /** `where` is how errors name the lists. */
-  constructor(lists: Lists, identifier: Identifier<R>, clock: Clock, where: string) {
+  /** `where` is how errors name the lists, which are those of a `rule`, or of the limiter. */
+  constructor(lists: Lists, identifier: Identifier<R>, clock: Clock, where: string, rule?: string) {
     this.#identifier = identifier;
+    this.#rule = rule;
     this.#block = listOf(lists.block, `${where}.block`, clock);
     this.#allow = listOf(lists.allow, `${where}.allow`, clock);
     for (const list of [this.#block, this.#allow]) list?.attach((entry) => identifier.canonical(entry));
   }
 
-  find(request: R, identity: Identity | undefined): Plan<R>['listed'] {
+  /** `counted` is whom a rule counts, where that is another than the limiter does. */
+  find(request: R, identity: Identity | undefined, counted?: Identity): Listing | undefined {
     const address = this.#identifier.ip(request);
-    const names = this.#identifier.names(request, identity, address);
+    const known = this.#identifier.names(request, identity, address);
+    const names = counted === undefined || counted === identity ? known : [counted.key, ...known];
     const blocked = this.#block?.find(names, address) ?? this.#findContradicting(request, address);
-    if (blocked !== undefined) return { list: 'block', entry: blocked };
+    if (blocked !== undefined) return { list: 'block', entry: blocked, rule: this.#rule };
     const allowed = this.#allow?.find(names, address);
-    return allowed && { list: 'allow', entry: allowed };
+    return allowed && { list: 'allow', entry: allowed, rule: this.#rule };
   }
 
   /** Of headers that contradict one another neither is believed, but none of them may hide who is blocked. */

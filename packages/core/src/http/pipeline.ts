@@ -138,6 +138,7 @@ export class Pipeline<R, S = unknown> {
    */
   async charge(request: R, cost: number): Promise<RequestDecision | undefined> {
     checkCost(cost);
+    if ((await this.#options.skip?.(request)) ?? false) return undefined;
     const plan = new Plan(request);
     await this.#engine.planner.complete(plan);
     if (plan.listed !== undefined) return undefined;
@@ -213,7 +214,7 @@ export class Pipeline<R, S = unknown> {
     const { demands } = plan;
     if (demands.length === 0) {
       if (take) this.#castRateShadows(plan);
-      return this.#outcome(plan, 'unlimited');
+      return this.#outcome(plan, unlimited(plan));
     }
     const { judge, store } = this.#engine;
     if (!take) {
@@ -230,7 +231,7 @@ export class Pipeline<R, S = unknown> {
     const { refusal } = judgement;
     if (take && refusal === undefined) this.#castRateShadows(plan);
     // Only asked whether the client is banned.
-    if (refusal === undefined && !plan.isLimited) return this.#outcome(plan, 'unlimited');
+    if (refusal === undefined && !plan.isLimited) return this.#outcome(plan, unlimited(plan));
     const kind = refusal ?? 'granted';
     const told = take ? this.#observers.decided(plan, judgement) : undefined;
     if (isPromise(told)) return told.then(() => this.#outcome(plan, kind, judgement));
@@ -387,6 +388,11 @@ export class Pipeline<R, S = unknown> {
     const conclude: ShadowConclusion = (demand, decision) => this.#observers.shadowDecided(plan, demand, decision);
     castShadows(this.#engine.store, shadows, conclude, (error) => this.#observers.failed('A shadow', error));
   }
+}
+
+/** Why a request that no limit is for passes. */
+function unlimited({ exempt }: Plan<unknown>): Outcome['kind'] {
+  return exempt === undefined ? 'unlimited' : 'allow-listed';
 }
 
 const none: readonly never[] = [];

@@ -9,8 +9,8 @@ import type { Reader } from '../http/reader.js';
 import type { Lists } from '../identity/access-list.js';
 import { lotOf } from '../identity/identifier.js';
 import { checkNames, checkType } from '../options.js';
-import { orderOf, parsePattern } from './pattern.js';
-import { type RankedEntry, RouteLevels } from './route-levels.js';
+import { parsePattern } from './pattern.js';
+import { type RouteEntry, RouteTable } from './route-table.js';
 
 /** Which quotas a request is charged for, and which only count it. */
 export interface Selection<R> {
@@ -20,33 +20,29 @@ export interface Selection<R> {
 
 /** What a rule means for a request that it matches. */
 interface Applied<R> {
-  /** The lower, the more specific; of rules that match the same request. */
-  readonly order: string;
   readonly quota: Quota<R>;
   readonly selection: Selection<R>;
 }
 
-type Matches<R> = readonly (Applied<R> | undefined)[];
-
 const nothing: readonly never[] = [];
-const unmatched: readonly undefined[] = [undefined];
 
 /** What all rules of a limiter have in common. */
 export interface RuleContext<R> extends Omit<QuotaContext<R>, 'where' | 'rule' | 'by' | 'screen'> {
   /** Compiles the lists of a rule. */
-  readonly screenOf: (lists: Lists, where: string) => Screen<R>;
+  readonly screenOf: (lists: Lists, where: string, rule: string) => Screen<R>;
 }
 
-/** A RuleSet finds what a request is charged for: by the most specific rule that matches, or as all others. */
+/** A RuleSet finds what a request is charged for: by the first rule that matches, or as all others. */
 export class RuleSet<R> {
   /** The quota of requests that no rule matches. */
   readonly others: Quota<R>;
   readonly #reader: Reader<R>;
   readonly #othersAlone: Selection<R>;
   readonly #quotas: readonly Quota<R>[];
-  /** The rules that refuse everybody, and those that refuse some or nobody; absent where there are none. */
-  readonly #strict: RouteLevels<Applied<R>> | undefined;
-  readonly #trials: RouteLevels<Applied<R>> | undefined;
+  /** Absent where there are no rules. */
+  readonly #table: RouteTable<Applied<R>> | undefined;
+  /** Whether there are rules that refuse some or nobody. */
+  readonly #hasTrials: boolean;
 
   constructor(reader: Reader<R>, rules: readonly Rule<R>[], others: Quota<R>, context: RuleContext<R>) {
     this.#reader = reader;
@@ -54,14 +50,9 @@ export class RuleSet<R> {
     this.#othersAlone = { enforced: [others], shadows: nothing };
     const entries = compileRules(reader, rules, others, context);
     this.#quotas = entries.map(({ value }) => value.quota);
-    const strict: RankedEntry<Applied<R>>[] = [];
-    const trials: RankedEntry<Applied<R>>[] = [];
-    for (const entry of entries) {
-      const { percent } = entry.value.quota;
-      if (percent !== undefined) (percent === 100 ? strict : trials).push(entry);
-    }
-    if (strict.length > 0) this.#strict = new RouteLevels(strict);
-    if (trials.length > 0) this.#trials = new RouteLevels(trials);
+    const active = entries.filter(({ value }) => value.quota.percent !== undefined);
+    this.#hasTrials = active.some(({ isTrial }) => isTrial);
+    if (active.length > 0) this.#table = new RouteTable(active);
   }
 
   /**
@@ -69,35 +60,33 @@ export class RuleSet<R> {
    * counts. A path that could be read in several ways is charged for all of them, so that none is a way around.
    */
   select({ request, identity }: Plan<R>): Selection<R> {
-    if (this.#strict === undefined && this.#trials === undefined) return this.#othersAlone;
+    const table = this.#table;
+    if (table === undefined) return this.#othersAlone;
     const reader = this.#reader;
     const method = reader.method(request);
     const target = reader.target(request);
     const route = reader.route(request);
-    const found = this.#strict?.find(method, target, route) ?? unmatched;
-    if (this.#trials === undefined && found.length === 1) return found[0]?.selection ?? this.#othersAlone;
-    const trials = this.#trials?.find(method, target, route) ?? unmatched;
-    return this.#weigh(found, trials, identity === undefined ? '' : lotOf(identity));
+    if (!this.#hasTrials) return this.#sum(table.find(method, target, route), nothing);
+    const lot = identity === undefined ? '' : lotOf(identity);
+    const passed = new Set<Applied<R>>();
+    const applies = ({ quota }: Applied<R>) => isEnforced(quota.percent!, lot);
+    const found = table.find(method, target, route, { applies, passed });
+    return this.#sum(
+      found,
+      [...passed].map(({ quota }) => quota),
+    );
   }
 
-  #weigh(found: Matches<R>, trials: Matches<R>, lot: string): Selection<R> {
+  #sum(found: readonly (Applied<R> | undefined)[], shadows: readonly Quota<R>[]): Selection<R> {
+    if (found.length === 1) {
+      const selection = found[0]?.selection ?? this.#othersAlone;
+      return shadows.length === 0 ? selection : { enforced: selection.enforced, shadows };
+    }
     const enforced = new Set<Quota<R>>();
-    const shadows = new Set<Quota<R>>();
-    let replaced = false;
-    for (const trial of trials) {
-      // One that a more specific rule is before would not apply if it were enforced.
-      if (trial === undefined || !found.some((other) => other === undefined || trial.order <= other.order)) continue;
-      if (isEnforced(trial.quota.percent!, lot)) {
-        for (const quota of trial.selection.enforced) enforced.add(quota);
-        replaced = found.length === 1 && trials.length === 1;
-      } else shadows.add(trial.quota);
+    for (const applied of found) {
+      for (const quota of (applied?.selection ?? this.#othersAlone).enforced) enforced.add(quota);
     }
-    if (!replaced) {
-      for (const applied of found) {
-        for (const quota of (applied?.selection ?? this.#othersAlone).enforced) enforced.add(quota);
-      }
-    }
-    return { enforced: [...enforced], shadows: [...shadows] };
+    return { enforced: [...enforced], shadows };
   }
 
   /** Every quota there is, also those that are off. */
@@ -111,7 +100,7 @@ function compileRules<R>(
   rules: readonly Rule<R>[],
   others: Quota<R>,
   context: RuleContext<R>,
-): readonly RankedEntry<Applied<R>>[] {
+): readonly RouteEntry<Applied<R>>[] {
   if (!Array.isArray(rules)) {
     throw new SluiceError(
       'INVALID_OPTION',
@@ -125,22 +114,16 @@ function compileRules<R>(
     const where = `rules[${i}]`;
     const name = context.name === undefined ? names[i]! : `${context.name}-${names[i]}`;
     const shared = group === undefined ? {} : groups.get(group)!;
-    const screen = lists === undefined ? undefined : context.screenOf(lists, `${where}: lists`);
+    const screen = lists === undefined ? undefined : context.screenOf(lists, `${where}: lists`, match);
     const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by, screen });
     const selection = { enforced: stack ? [quota, others] : [quota], shadows: nothing };
-    const order = rankOf(priority) + orderOf(parsePattern(match, where));
-    return { match, where, priority, value: { order, quota, selection } };
+    return { match, where, priority, isTrial: quota.percent !== 100, value: { quota, selection } };
   });
 }
 
 const ruleNames = [...limitingNames, 'match', 'priority', 'group', 'stack', 'by', 'lists'] as const;
 
 const highestPriority = 1_000;
-
-/** Sorts before what lower priorities have. */
-function rankOf(priority: number): string {
-  return String(highestPriority - priority).padStart(4, '0');
-}
 
 function checkRule<R>(rule: Rule<R>, where: string): void {
   checkNames(rule, ruleNames, where, "{ match: 'POST /login', limit: 5, window: '1m' }");
@@ -150,25 +133,26 @@ function checkRule<R>(rule: Rule<R>, where: string): void {
       `${where}: 'match' names the route, like 'POST /login' or '/files/*'; got ${show(rule.match)}.`,
     );
   }
+  parsePattern(rule.match, where);
   checkType(rule, 'name', 'string', where);
   checkType(rule, 'group', 'string', where);
   checkType(rule, 'stack', 'boolean', where);
-  if (rule.stack && rule.limit === false) {
+  const { priority = 0, lists } = rule;
+  if (lists !== undefined) checkNames(lists, ['allow', 'block'], `${where}: lists`, "{ allow: ['203.0.113.0/24'] }");
+  if (rule.stack && rule.limit === false && lists?.block === undefined) {
     throw new SluiceError(
       'INVALID_OPTION',
       `${where}: 'limit: false' is no limit, and 'stack: true' counts beside the limiter's own. Leave out the rule, or one of the two.`,
     );
   }
-  const { priority = 0, lists } = rule;
   if (!Number.isInteger(priority) || Math.abs(priority) > highestPriority) {
     throw new SluiceError(
       'INVALID_OPTION',
       `${where}: 'priority' must be an integer from -${highestPriority} to ${highestPriority}; got ${show(priority)}.`,
     );
   }
-  if (lists !== undefined) checkNames(lists, ['allow', 'block'], `${where}: lists`, "{ allow: ['203.0.113.0/24'] }");
   checkKeySource(rule.by, `${where}: 'by'`);
-  for (const name of ['limit', 'window', 'limits', 'tiers', 'by'] as const) {
+  for (const name of ['limit', 'window', 'limits', 'tiers', 'by', 'lists'] as const) {
     if (Object.hasOwn(rule, name) && rule[name] === undefined) {
       throw new SluiceError('INVALID_OPTION', `${where}: '${name}' is undefined. Give it a value, or leave it out.`);
     }

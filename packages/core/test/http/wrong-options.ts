@@ -15,7 +15,7 @@ export function refuses(cases: readonly WrongOptions[]): void {
 }
 
 /** Numbers with which a policy is complete. */
-export const one = { limit: 1, window: '1m' };
+export const one = { limit: 1, window: '1m' } as const;
 
 /** A rule behind one that is right. */
 export const behind = (wrong: unknown, more: object = {}) => ({ rules: [{ match: '/right', ...one }, wrong], ...more });

@@ -162,6 +162,24 @@ export function explainCases<R>(define: Define<R>): void {
     assert.match(byRange.summary, /^ip:192\.0\.2\.9 .+ is refused: '192\.0\.2\.0\/24' is on the block list\.$/);
   });
 
+  define('explains by which entry of which rule a client is refused, or not limited', async ({ start }) => {
+    const lists = { block: ['user:mallory'], allow: ['user:monitor'] };
+    const rules: Rule<R>[] = [{ match: 'POST /login', limit: 5, window: '1h', lists }];
+    const { app, explained } = await explaining<R>(start, { rules });
+    const blocked = await explained(app.login().set('x-user', 'mallory'));
+    assert.deepEqual([blocked.outcome, blocked.entry, blocked.rule], ['blocked', 'user:mallory', 'POST /login']);
+    assert.equal(
+      blocked.summary,
+      "user:mallory (known by its user) is refused: 'user:mallory' is on the block list of the rule 'POST /login'.",
+    );
+    const free = await explained(app.login().set('x-user', 'monitor'));
+    assert.deepEqual([free.outcome, free.entry, free.policies], ['allow-listed', 'user:monitor', []]);
+    assert.equal(
+      free.summary,
+      "user:monitor (known by its user) is not limited: 'user:monitor' is on the allow list of the rule 'POST /login'.",
+    );
+  });
+
   define('explains a ban, and the phase before authentication', async ({ start }) => {
     const clock = new ManualClock();
     const penalty = { banAfter: 1, banFor: '2h' } as const;
