@@ -9,6 +9,7 @@ import { LiveRules } from './configuration/live-rules.js';
 import { Decider } from './decisions/decider.js';
 import { Access } from './http/access.js';
 import { createApp } from './http/app.js';
+import { Connections } from './http/connections.js';
 import { createLog, loggerOf } from './log.js';
 import { Metrics } from './metrics.js';
 import type { Settings } from './settings/settings.js';
@@ -84,12 +85,14 @@ async function serve(settings: Settings, backend: Backend, log: Pino, clock: Clo
     notes: [status.status.stale?.message, backend.trouble()].filter((note) => note !== undefined),
   });
   const app = await createApp({ settings, access, decider, rules, users, analytics, metrics, health }, log);
+  const connections = new Connections(app.server);
   await app.listen({ host: settings.host, port: settings.port });
   return {
     url: urlOf(app.server.address()),
     lost: backend.lost,
     async close() {
       isClosing = true;
+      connections.drain();
       await app.close();
       await live?.close();
       await backend.close();

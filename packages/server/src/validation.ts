@@ -41,7 +41,10 @@ export function instantOf(text: string): number | undefined {
 
 /** What a validator has found, as parts of a problem. */
 export function partsOf(errors: readonly ErrorObject[], place: Place, root = ''): readonly ProblemPart[] {
-  return errors.map((error) => {
+  // Why each of several alternatives is not met is told by the one that says that none is.
+  const choices = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/`);
+  const told = errors.filter(({ schemaPath }) => !choices.some((choice) => schemaPath.startsWith(choice)));
+  return told.map((error) => {
     const pointer = root + pointerOf(error);
     const detail = detailOf(error);
     return place === 'body' ? { pointer, detail } : { parameter: pointer.slice(root.length + 1), detail };

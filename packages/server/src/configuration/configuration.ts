@@ -94,7 +94,9 @@ export interface AuditEntry {
   readonly at: string;
   /** Who: the token's name or `loopback`, and the address. Never a secret. */
   readonly by: string;
-  readonly kind: Kind;
+  /** What was written; `recovery` where a store that had lost writes was put right, which leaves `before` and `after` null. */
+  readonly kind: Kind | 'recovery';
+  /** Of a recovery: what the store went on from. */
   readonly id: string;
   readonly before: StoredRule | StoredEntry | null;
   readonly after: StoredRule | StoredEntry | null;
@@ -106,14 +108,30 @@ export type Written =
   | { readonly outcome: 'conflict'; readonly found: StoredRule | StoredEntry | null };
 
 /**
+ * What goes on after a store has lost writes: what is in force in the service, or what the store has left.
+ */
+export type RecoverySource = 'service' | 'storage';
+
+/**
  * A ConfigurationStore keeps the configuration and its audit log. A write that is acknowledged survives whatever happens
  * to the process; one that fails has not happened, or happened wholly.
  */
 export interface ConfigurationStore {
+  /** @throws LostWrites where the store lacks what this process has seen of it; `version` does so as well. */
   load(): Promise<Configuration>;
   /** The version, as cheaply as it can be found out. */
   version(): Promise<number>;
+  /**
+   * An entry of a list that has ended is absent, to whoever expects something and in the audit log. Only to remove it, it
+   * can still be named by its version.
+   */
   write(change: Change, by: string, expected: Expected): Promise<Written>;
+  /**
+   * Ends a loss of writes, in one step: `inForce`, or what the store has left, becomes a version above all that any
+   * process has seen. Resolves to the entry of the audit log that says so.
+   * @throws Problem 409 where nothing is lost, or what the store has left is not to be read. 503 as `write` does.
+   */
+  recover(from: RecoverySource, inForce: Configuration, by: string): Promise<AuditEntry>;
   /** The latest writes, the latest first; those before the version `before`, if that is given. */
   audit(limit: number, before?: number): Promise<readonly AuditEntry[]>;
   /** Calls `listener` when some process has written, where that can be told; a poll of the version is the safety net. */

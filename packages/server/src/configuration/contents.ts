@@ -44,6 +44,17 @@ function sorted<T>(map: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
   return new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** When something that is kept ends, in milliseconds since the epoch: infinite for never, NaN for what is no instant. */
+export function endOf(value: object): number {
+  const { expiresAt } = value as Partial<StoredEntry>;
+  return expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(expiresAt);
+}
+
+/** Whether what is kept has ended `now`, in milliseconds since the epoch. */
+export function hasEnded(value: object, now: number): boolean {
+  return endOf(value) <= now;
+}
+
 /** Whether what is there is what a writer expected. */
 export function meets(expected: Expected, found: Stored | null): boolean {
   if (expected === 'anything') return true;

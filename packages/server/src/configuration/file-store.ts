@@ -1,6 +1,7 @@
 import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
 import { messageOf, show } from '@sluice/core/toolkit';
 import { Problem } from '../problem.js';
+import { before } from './bounds.js';
 import type {
   AuditEntry,
   Change,
@@ -8,9 +9,15 @@ import type {
   ConfigurationStore,
   Expected,
   Kind,
+  RecoverySource,
   Written,
 } from './configuration.js';
-import { Contents, kinds, meets, type Stored, storedAs } from './contents.js';
+import { Contents, hasEnded, kinds, meets, type Stored, storedAs } from './contents.js';
+
+/** A write, as the journal tells it. A file loses none, so that none of its entries tells of a recovery. */
+export interface FileEntry extends AuditEntry {
+  readonly kind: Kind;
+}
 
 /**
  * One line of the journal. A journal that was never compacted has writes alone, which are the audit log. A compacted
@@ -20,7 +27,7 @@ import { Contents, kinds, meets, type Stored, storedAs } from './contents.js';
 export type ConfigurationRecord =
   | { readonly format: 1; readonly type: 'base'; readonly version: number }
   | { readonly format: 1; readonly type: 'kept'; readonly kind: Kind; readonly id: string; readonly value: Stored }
-  | { readonly format: 1; readonly type: 'write'; readonly entry: AuditEntry };
+  | { readonly format: 1; readonly type: 'write'; readonly entry: FileEntry };
 
 /** What a FileConfigurationStore needs of a journal. */
 export interface ConfigurationJournal {
@@ -41,6 +48,8 @@ export interface FileConfigurationStoreOptions {
   readonly auditLength?: number;
   /** Bytes that a journal grows by, and by half its length at the least, before it is compacted. @default 4 MiB */
   readonly growth?: number;
+  /** Milliseconds that a write waits for the disk. @default 5_000 */
+  readonly patience?: number;
 }
 
 /**
@@ -53,9 +62,10 @@ export class FileConfigurationStore implements ConfigurationStore {
   readonly #logger: Logger | undefined;
   readonly #auditLength: number;
   readonly #growth: number;
+  readonly #patience: number;
   readonly #contents = new Contents();
   /** The latest writes, the latest last. */
-  #audit: AuditEntry[] = [];
+  #audit: FileEntry[] = [];
   readonly #listeners = new Set<() => void>();
   #snapshot: Configuration | undefined;
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -63,15 +73,14 @@ export class FileConfigurationStore implements ConfigurationStore {
   #isClosed = false;
 
   /** @throws SluiceError `UNUSABLE_STATE` for a journal whose records do not follow from one another. */
-  constructor(
-    journal: ConfigurationJournal,
-    { clock = systemClock, logger, auditLength = 10_000, growth = 4 * 2 ** 20 }: FileConfigurationStoreOptions = {},
-  ) {
+  constructor(journal: ConfigurationJournal, options: FileConfigurationStoreOptions = {}) {
+    const { clock = systemClock, logger, auditLength = 10_000, growth = 4 * 2 ** 20, patience = 5_000 } = options;
     this.#journal = journal;
     this.#clock = clock;
     this.#logger = logger;
     this.#auditLength = auditLength;
     this.#growth = growth;
+    this.#patience = patience;
     let number = 0;
     for (const record of journal.records) this.#fold(record, ++number);
     // A journal as long as this at the start is compacted with the first write.
@@ -87,8 +96,35 @@ export class FileConfigurationStore implements ConfigurationStore {
     return this.#contents.version;
   }
 
-  write(change: Change, by: string, expected: Expected): Promise<Written> {
-    return this.#inTurn(() => this.#write(change, by, expected));
+  /**
+   * @throws Problem 503 where it cannot be put on disk, and where the disk takes too long: the detail says whether it may
+   * yet be made. It is in force then, as any other.
+   */
+  async write(change: Change, by: string, expected: Expected): Promise<Written> {
+    const due = this.#clock.now() + this.#patience * 1_000;
+    let hasBegun = false;
+    let isGivenUp = false;
+    const written = this.#inTurn(async () => {
+      if (isGivenUp) throw tookTooLong;
+      hasBegun = true;
+      return this.#write(change, by, expected);
+    });
+    try {
+      return await before(this.#clock, due, written);
+    } catch (error) {
+      if (!(error instanceof SluiceError && error.code === 'STORE_TIMEOUT')) throw error;
+      isGivenUp = true;
+      throw hasBegun ? inDoubt : tookTooLong;
+    }
+  }
+
+  /** @throws Problem 409: what is in force in the one process is what its file has. */
+  async recover(_from: RecoverySource, _inForce: Configuration, _by: string): Promise<AuditEntry> {
+    throw new Problem(
+      409,
+      'Nothing is lost',
+      'The configuration is in files which this instance alone writes, and which have all that is in force. Nothing was changed.',
+    );
   }
 
   async audit(limit: number, before = Number.POSITIVE_INFINITY): Promise<readonly AuditEntry[]> {
@@ -117,11 +153,15 @@ export class FileConfigurationStore implements ConfigurationStore {
   async #write(change: Change, by: string, expected: Expected): Promise<Written> {
     const { kind, id, value } = change;
     const found = this.#contents.get(kind, id);
-    if (!meets(expected, found)) return { outcome: 'conflict', found };
+    const now = Math.floor(this.#clock.now() / 1_000);
+    const there = found === null || hasEnded(found, now) ? null : found;
+    if (!meets(expected, value === null && Array.isArray(expected) ? found : there)) {
+      return { outcome: 'conflict', found: there };
+    }
     const version = this.#contents.version + 1;
-    const at = new Date(Math.floor(this.#clock.now() / 1_000)).toISOString();
-    const after = value && storedAs(kind, value, { version, createdAt: found?.createdAt ?? at, updatedAt: at });
-    const entry: AuditEntry = { version, at, by, kind, id, before: found, after };
+    const at = new Date(now).toISOString();
+    const after = value && storedAs(kind, value, { version, createdAt: there?.createdAt ?? at, updatedAt: at });
+    const entry: FileEntry = { version, at, by, kind, id, before: value === null ? found : there, after };
     try {
       await this.#journal.append({ format: 1, type: 'write', entry });
     } catch (cause) {
@@ -135,7 +175,7 @@ export class FileConfigurationStore implements ConfigurationStore {
     return { outcome: 'written', entry };
   }
 
-  #take(entry: AuditEntry): void {
+  #take(entry: FileEntry): void {
     this.#contents.set(entry.kind, entry.id, entry.after);
     this.#contents.version = entry.version;
     this.#snapshot = undefined;
@@ -188,17 +228,18 @@ export class FileConfigurationStore implements ConfigurationStore {
     }
   }
 
-  #foldWrite(entry: AuditEntry, number: number): void {
-    const { version, kind, id, before } = entry;
+  #foldWrite(entry: FileEntry, number: number): void {
+    const { version, at, kind, id, before } = entry;
     const found = this.#contents.get(kind, id);
-    if (version !== this.#contents.version + 1 || (before?.version ?? 0) !== (found?.version ?? 0)) {
+    const isNew = before === null && found !== null && hasEnded(found, Date.parse(at));
+    if (version !== this.#contents.version + 1 || (!isNew && (before?.version ?? 0) !== (found?.version ?? 0))) {
       throw unusable(
         number,
         `writes version ${version} of ${kind} ${show(id)}, which does not follow from the records before it. ${restore}`,
       );
     }
     // The same thing is kept once, however many entries tell of it.
-    this.#take({ ...entry, before: found });
+    this.#take({ ...entry, before: before && found });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -214,6 +255,16 @@ export class FileConfigurationStore implements ConfigurationStore {
   }
 }
 
+const inDoubt = new Problem(
+  503,
+  'Not known',
+  'It is not known whether the write was made: the disk took it and did not answer. Look at what is there before trying again.',
+);
+const tookTooLong = new Problem(
+  503,
+  'Not stored',
+  'The write was not made: the disk has not answered those before it. Try again.',
+);
 const restore = 'Nothing was changed. Restore the file from a backup, or move it away to begin without rules';
 
 function unusable(number: number, what: string): SluiceError {

@@ -1,6 +1,14 @@
 import type { Decider } from '../decisions/decider.js';
 import { Problem } from '../problem.js';
-import type { AuditEntry, Change, Configuration, ConfigurationStore, Expected, Written } from './configuration.js';
+import type {
+  AuditEntry,
+  Change,
+  Configuration,
+  ConfigurationStore,
+  Expected,
+  RecoverySource,
+  Written,
+} from './configuration.js';
 import type { LiveConfiguration } from './live.js';
 
 /** LiveRules are the rules and lists in force, as the endpoints read and write them. */
@@ -26,6 +34,14 @@ export class LiveRules {
 
   audit(limit: number, before?: number): Promise<readonly AuditEntry[]> {
     return this.#store.audit(limit, before);
+  }
+
+  /**
+   * Ends a loss of writes, and resolves when what goes on is in force here.
+   * @throws Problem 409 where nothing is lost. 503 where nothing could be written.
+   */
+  recover(from: RecoverySource, by: string): Promise<AuditEntry> {
+    return this.#live.recover(from, by);
   }
 
   /**

@@ -2,8 +2,18 @@ import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core'
 import { messageOf } from '@sluice/core/toolkit';
 import { Problem } from '../problem.js';
 import { pause } from './bounds.js';
-import type { Change, Configuration, ConfigurationStore, Expected, Written } from './configuration.js';
+import type {
+  AuditEntry,
+  Change,
+  Configuration,
+  ConfigurationStore,
+  Expected,
+  RecoverySource,
+  Written,
+} from './configuration.js';
+import { EndedEntries } from './ended-entries.js';
 import { inForce } from './expiry.js';
+import { LostWrites } from './lost-writes.js';
 
 /** Why the configuration in force may not be the latest. */
 export type Staleness =
@@ -11,7 +21,7 @@ export type Staleness =
   | 'unreachable'
   /** What the store has is not to be read, or not complete. */
   | 'unusable'
-  /** The store has an older version than the one in force: it has lost writes. */
+  /** The store lacks what this process has seen of it: it has lost writes. */
   | 'lost'
   /** The latest version cannot be put in force. */
   | 'refused';
@@ -50,11 +60,11 @@ export interface LiveConfigurationOptions {
  * A LiveConfiguration is the configuration by which this process goes, kept up to date with the store's.
  *
  * Rules that vanish would mean "unlimited", and nobody would notice. So what cannot be loaded, cannot be put in force, or
- * is older than what is in force does not replace it, and each is told of: in the log, and in `status`. A store that
- * comes back with an older version has lost writes, be it a Redis that restarted empty or a replica that had not heard
- * of the last one. Which of the two states is wanted is for people to say, not for the instance that happens to notice:
- * writes are refused until the store has its data again, or the service is started anew and goes by what there is.
- * Nor does a process start without having loaded once.
+ * lacks what was in force does not replace it, and each is told of: in the log, and in `status`. A store that comes back
+ * without the latest version has lost writes, be it a Redis that restarted empty or a replica that had not heard of the
+ * last one. Which of the two states is wanted is for people to say, not for the instance that happens to notice: writes
+ * are refused until the store has its data again, or `recover` says what goes on. Nor does a process start without having
+ * loaded once.
  */
 export class LiveConfiguration {
   readonly #store: ConfigurationStore;
@@ -62,6 +72,7 @@ export class LiveConfiguration {
   readonly #logger: Logger | undefined;
   readonly #clock: Clock;
   readonly #pollEvery: number;
+  readonly #ended: EndedEntries;
   /** As it was loaded; what has ended since is in here. */
   #loaded!: Configuration;
   #current!: Configuration;
@@ -86,6 +97,7 @@ export class LiveConfiguration {
     this.#logger = logger;
     this.#clock = clock;
     this.#pollEvery = pollEvery;
+    this.#ended = new EndedEntries({ store, clock, logger, onDeleted: () => this.refresh() });
   }
 
   /**
@@ -121,17 +133,23 @@ export class LiveConfiguration {
   async write(change: Change, by: string, expected: Expected): Promise<Written> {
     const written = await this.#store.write(change, by, expected);
     if (written.outcome === 'conflict') return written;
-    await this.refresh();
-    const { version } = written.entry;
-    if (this.#loaded.version < version) {
-      const why = this.#stale?.message ?? 'The service is shutting down.';
-      throw new Problem(
-        503,
-        'Written, not in force',
-        `Version ${version} was written, and is not in force here: ${why}`,
-      );
-    }
+    await this.#follow(written.entry);
     return written;
+  }
+
+  /**
+   * Ends a loss of writes: what is in force here, or what the store has left, is the latest version from now on, for every
+   * instance. Resolves when it is in force in this process.
+   * @throws Problem 409 where nothing is lost, or what the store has left is not to be read; 503 as `write` does.
+   */
+  async recover(from: RecoverySource, by: string): Promise<AuditEntry> {
+    const entry = await this.#store.recover(from, this.#current, by);
+    this.#logger?.warn(
+      `The configuration goes on from what was ${from === 'service' ? 'in force here' : 'left in the store'}, as version ` +
+        `${entry.version}: ${by} has said so.`,
+    );
+    await this.#follow(entry);
+    return entry;
   }
 
   /** Looks at the store once more, after all that has been written until now. Never rejects. */
@@ -158,7 +176,15 @@ export class LiveConfiguration {
     this.#unsubscribe();
     this.#cancelPoll();
     this.#cancelExpiry();
+    await this.#ended.close();
     await this.#running;
+  }
+
+  async #follow({ version }: AuditEntry): Promise<void> {
+    await this.refresh();
+    if (this.#loaded.version >= version) return;
+    const why = this.#stale?.message ?? 'The service is shutting down.';
+    throw new Problem(503, 'Written, not in force', `Version ${version} was written, and is not in force here: ${why}`);
   }
 
   async #start(patience: number): Promise<void> {
@@ -198,12 +224,14 @@ export class LiveConfiguration {
       if (version > this.#loaded.version) {
         if (version === this.#refused?.version) this.#tell('refused', this.#refused.message);
         else await this.#reload();
-      } else if (version < this.#loaded.version) {
-        this.#tellLost(version);
       } else {
         this.#tellCurrent();
       }
     } catch (error) {
+      if (error instanceof LostWrites) {
+        this.#fail('lost', error.message);
+        return;
+      }
       const why = error instanceof SluiceError && error.code === 'UNUSABLE_STATE' ? 'unusable' : 'unreachable';
       this.#fail(why, `The configuration cannot be loaded: ${messageOf(error)}`);
     }
@@ -213,7 +241,6 @@ export class LiveConfiguration {
     const loaded = await this.#store.load();
     // Closed meanwhile: whoever owned this has taken down what `apply` works on.
     if (this.#isClosed) return;
-    if (loaded.version < this.#loaded.version) return this.#tellLost(loaded.version);
     try {
       this.#putInForce(loaded);
     } catch (error) {
@@ -228,13 +255,14 @@ export class LiveConfiguration {
 
   #putInForce(loaded: Configuration): void {
     const now = Math.floor(this.#clock.now() / 1_000);
-    const { configuration, until } = inForce(loaded, now);
+    const { configuration, until, ended } = inForce(loaded, now);
     this.#apply(configuration);
     this.#loaded = loaded;
     this.#current = configuration;
     this.#refused = undefined;
     this.#isOverdue = false;
     this.#reloads++;
+    this.#ended.set(ended);
     this.#cancelExpiry();
     if (until < Number.POSITIVE_INFINITY) {
       this.#cancelExpiry = this.#clock.after(until - now, () => this.#expire(), { background: true });
@@ -250,15 +278,6 @@ export class LiveConfiguration {
       this.#fail('refused', `Entries of lists that have ended are still in force: ${messageOf(error)}`);
       this.#cancelExpiry = this.#clock.after(1_000, () => this.#expire(), { background: true });
     }
-  }
-
-  #tellLost(version: number): void {
-    this.#fail(
-      'lost',
-      `The store has version ${version} of the configuration, and ${this.#loaded.version} is in force: it has lost writes. ` +
-        'The rules in force stay so, and nothing can be written. Restore the data of the store, or restart every instance ' +
-        'to go by what is there.',
-    );
   }
 
   #tellCurrent(): void {
@@ -278,7 +297,6 @@ export class LiveConfiguration {
     if (stale?.why === why && stale.message === message) return;
     const since = stale?.since ?? new Date(Math.floor(this.#clock.now() / 1_000)).toISOString();
     this.#stale = { why, message, since };
-    const stays = ` Version ${this.#loaded.version} stays in force.`;
-    this.#logger?.warn(why === 'lost' ? message : message + stays);
+    this.#logger?.warn(`${message} Version ${this.#loaded.version} stays in force.`);
   }
 }

@@ -18,18 +18,44 @@ local function state()
   return found
 end
 
+-- The latest version that a process has seen, and the write that made it, are no part of what is here. Versions of
+-- another million come after a recovery, which takes the place of all that was before.
+local function behind(version, seen, write)
+  if version < seen then return { 'behind', version } end
+  if math.floor(version / 1000000) > math.floor(seen / 1000000) then return nil end
+  local id = string.format('%.0f-0', seen)
+  local item = redis.call('XRANGE', audit, id, id)[1]
+  if item and write ~= '' and item[2][2] ~= write then return { 'behind', version, 'other' } end
+end
+
 -- The entry of a write that was made lately, as XRANGE tells it.
 local function made(write, count)
   for _, item in ipairs(redis.call('XREVRANGE', audit, '+', '-', 'COUNT', count)) do
     if item[2][2] == write then return { 'written', item[1], item[2] } end
   end
 end
+
+-- Tells one state from every other, be it whole or not: what the version's key says, and the latest write and its name.
+local function token()
+  local item = redis.call('XREVRANGE', audit, '+', '-', 'COUNT', 1)[1]
+  return (redis.call('GET', version_key) or '') .. '|' .. (item and item[1] .. '|' .. item[2][2] or '')
+end
 `;
 
-/** KEYS: version, rules, allow, block, audit log. Reply: 'version' and the version; or as of `state`. */
+/**
+ * KEYS: version, rules, allow, block, audit log. ARGV: the highest version that the process has seen, the name of the
+ * write that made it, or ''.
+ * Reply: 'version', the version, and the name of its write, or ''; 'behind' and the version where that lacks what the
+ * process has seen, and 'other' where it is no lower; or as of `state`.
+ */
 export const versionScript = `${prelude}
 local found, failure = state()
-return failure or { 'version', found[1] }
+if not found then return failure end
+local lacks = behind(found[1], tonumber(ARGV[1]), ARGV[2])
+if lacks then return lacks end
+local item = redis.call('XREVRANGE', audit, '+', '-', 'COUNT', 1)[1]
+local write = item and item[1] == string.format('%.0f-0', found[1]) and item[2][2] or ''
+return { 'version', found[1], write }
 `;
 
 /** KEYS: as above. Reply: the time of the server, in seconds and microseconds. */
@@ -44,15 +70,16 @@ return { time[1], time[2], made(ARGV[1], 1000) or false }
 /**
  * KEYS: as above.
  * ARGV: the fence, the time of the server in microseconds from which on nothing is written; a name for the write that no
- * other has; the key that is written, 2 to 4; its kind; the id; the value, or '' for none; what is expected, a word or
- * versions between spaces; who writes; the highest version that the writer has seen; the length of the audit log; the channel.
- * Reply: 'written' with its entry of the audit log; 'conflict' with what was found; 'late'; 'behind' with the
- * version, where the writer has seen a higher one; or as of `state`.
+ * other has; the key that is written, 2 to 4; its kind; the id; the value, or '' for none; when the value ends, in
+ * milliseconds, or ''; what is expected, a word or versions between spaces; who writes; the time of the writer, in
+ * milliseconds, at which what has ended is absent; the highest version that it has seen, and the name of its write; the
+ * length of the audit log; the channel.
+ * Reply: 'written' with its entry of the audit log; 'conflict' with what was found; 'late'; or as of `behind` and `state`.
  *
  * The audit log comes first: where writing is refused, that refuses it, and nothing is written by halves.
  */
 export const writeScript = `${prelude}
-local fence, write, which, kind, id, value, expected, by = tonumber(ARGV[1]), unpack(ARGV, 2, 8)
+local fence, write, which, kind, id, value, ends, expected, by = tonumber(ARGV[1]), unpack(ARGV, 2, 9)
 local before = made(write, 20)
 if before then return before end
 
@@ -63,28 +90,83 @@ local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local found, failure = state()
 if not found then return failure end
 -- Written on top of less than the writer knows, one version would mean two things, and what is lost would be so for good.
-if found[1] < tonumber(ARGV[9]) then return { 'behind', found[1] } end
+local lacks = behind(found[1], tonumber(ARGV[11]), ARGV[12])
+if lacks then return lacks end
 local key = KEYS[tonumber(which)]
 local old = redis.call('HGET', key, id) or ''
-local version, created = string.match(old, '^1 (%d+) (%d+) ')
+local version, created, end_of_old = string.match(old, '^1 (%d+) (%d+) %d+ (%d*)')
 if old ~= '' and not version then return { 'unreadable', string.sub(old, 1, 40) } end
+local there = version and (end_of_old == '' or tonumber(end_of_old) > tonumber(ARGV[10]))
 local fits
 if expected == 'anything' then fits = true
-elseif expected == 'absent' then fits = not version
-elseif expected == 'present' then fits = version
-else fits = version and string.find(expected, ' ' .. version .. ' ', 1, true) end
-if not fits then return { 'conflict', old } end
+elseif expected == 'absent' then fits = not there
+elseif expected == 'present' then fits = there
+else fits = (there or value == '') and version and string.find(expected, ' ' .. version .. ' ', 1, true) end
+if not fits then return { 'conflict', there and old or '' } end
 
 local next = string.format('%.0f', found[1] + 1)
 local new = ''
-if value ~= '' then new = table.concat({ '1', next, created or at, at, value }, ' ') end
-local entry = { 'write', write, 'format', '1', 'at', at, 'by', by, 'kind', kind, 'id', id, 'before', old, 'after', new }
-redis.call('XADD', audit, 'MAXLEN', ARGV[10], next .. '-0', unpack(entry))
+if value ~= '' then
+  new = table.concat({ '1', next, there and created or at, at, ends == '' and value or ends .. ' ' .. value }, ' ')
+end
+local entry = { 'write', write, 'format', '1', 'at', at, 'by', by, 'kind', kind, 'id', id,
+  'before', (there or value == '') and old or '', 'after', new }
+redis.call('XADD', audit, 'MAXLEN', ARGV[13], next .. '-0', unpack(entry))
 if new ~= '' then redis.call('HSET', key, id, new) else redis.call('HDEL', key, id) end
 local size = tonumber(which)
 found[size] = found[size] + (new ~= '' and 1 or 0) - (version and 1 or 0)
 redis.call('SET', version_key, string.format('1 %s %.0f %.0f %.0f', next, found[2], found[3], found[4]))
 -- Who may not publish is heard with the next poll.
-redis.pcall('PUBLISH', ARGV[11], next)
+redis.pcall('PUBLISH', ARGV[14], next)
 return { 'written', next .. '-0', entry }
+`;
+
+/** KEYS and ARGV: as of the version. Reply: what that one would be, and a token of the state. */
+export const surveyScript = `${prelude}
+local found, failure = state()
+return { failure or behind(found[1], tonumber(ARGV[1]), ARGV[2]) or { 'version', found[1] }, token() }
+`;
+
+/**
+ * KEYS: a hash beside the others, in which a recovery puts together what is to take the place of one of them.
+ * ARGV: milliseconds after which it goes by itself; ids and values.
+ */
+export const stageScript = `
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+`;
+
+/**
+ * KEYS: as above, and three hashes that were put together to take the place of rules, allow and block.
+ * ARGV: the fence; a name for the write; the token of the state that is replaced; the version; the number of ids in each
+ * of the three hashes; who recovers; from what; the length of the audit log; the channel.
+ * Reply: 'written' with its entry of the audit log; 'late'; 'changed' where the state is another one by now, or a part of
+ * what was put together is gone.
+ */
+export const recoverScript = `${prelude}
+local fence, write, expected, version = tonumber(ARGV[1]), unpack(ARGV, 2, 4)
+local before = made(write, 20)
+if before then return before end
+
+local time = redis.call('TIME')
+if time[1] * 1000000 + time[2] > fence then return { 'late' } end
+if token() ~= expected then return { 'changed' } end
+for i = 1, 3 do
+  if redis.call('HLEN', KEYS[5 + i]) ~= tonumber(ARGV[4 + i]) then return { 'changed' } end
+end
+
+local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local entry = { 'write', write, 'format', '1', 'at', at, 'by', ARGV[8], 'kind', 'recovery', 'id', ARGV[9],
+  'before', '', 'after', '' }
+redis.call('XADD', audit, 'MAXLEN', ARGV[10], version .. '-0', unpack(entry))
+for i = 1, 3 do
+  redis.call('UNLINK', KEYS[1 + i])
+  if tonumber(ARGV[4 + i]) > 0 then
+    redis.call('RENAME', KEYS[5 + i], KEYS[1 + i])
+    redis.call('PERSIST', KEYS[1 + i])
+  end
+end
+redis.call('SET', version_key, table.concat({ '1', version, ARGV[5], ARGV[6], ARGV[7] }, ' '))
+redis.pcall('PUBLISH', ARGV[11], version)
+return { 'written', version .. '-0', entry }
 `;

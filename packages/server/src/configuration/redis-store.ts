@@ -1,13 +1,21 @@
-import { randomUUID } from 'node:crypto';
 import { type Clock, SluiceError, systemClock } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
-import { Problem } from '../problem.js';
-import { before, pause } from './bounds.js';
-import type { AuditEntry, Change, Configuration, ConfigurationStore, Expected, Written } from './configuration.js';
+import type {
+  AuditEntry,
+  Change,
+  Configuration,
+  ConfigurationStore,
+  Expected,
+  RecoverySource,
+  Written,
+} from './configuration.js';
 import { Contents, kinds, type Stored } from './contents.js';
-import { lookScript, timeScript, versionScript, writeScript } from './redis-scripts.js';
-import { entryOf, storedOf, unreadable } from './redis-values.js';
+import { LostWrites } from './lost-writes.js';
+import { RedisCalls, unavailable } from './redis-calls.js';
+import { recover } from './redis-recovery.js';
+import { versionScript, writeScript } from './redis-scripts.js';
+import { endText, entryOf, storedOf, unreadable } from './redis-values.js';
 
 export interface RedisConfigurationStoreOptions {
   /** @default 'ratelimit' */
@@ -22,18 +30,15 @@ export interface RedisConfigurationStoreOptions {
 type Decoded = Map<string, { readonly text: string; readonly stored: Stored }>;
 
 /**
- * A RedisConfigurationStore keeps the configuration in Redis, for any number of instances. A write is one script. It
- * carries a fence, the server's time from which on it changes nothing, and a name of its own, by which it is found
- * afterwards where its answer was lost.
+ * A RedisConfigurationStore keeps the configuration in Redis, for any number of instances. A write is one script.
  *
  * The client stays its owner's; to hear of changes, the store makes a connection of its own.
  */
 export class RedisConfigurationStore implements ConfigurationStore {
   readonly #client: Redis | Cluster;
+  readonly #calls: RedisCalls;
   readonly #clock: Clock;
-  /** Milliseconds. */
-  readonly #deadline: number;
-  readonly #auditLength: number;
+  readonly #auditLength: string;
   /** The version, one hash per kind, and the audit log. */
   readonly #keys: readonly string[];
   readonly #channel: string;
@@ -41,110 +46,85 @@ export class RedisConfigurationStore implements ConfigurationStore {
   /** What was loaded last of each kind: most of it is the same the next time, and need not be read again. */
   readonly #known: Decoded[] = kinds.map(() => new Map());
   #subscriber: Redis | Cluster | undefined;
-  /** The highest version that was ever seen. */
-  #highest = 0;
+  /** The highest version that was ever seen, and the name of the write that made it, where that is known. */
+  #seen: readonly [version: number, write: string] = [0, ''];
   #isClosed = false;
 
   constructor(client: Redis | Cluster, options: RedisConfigurationStoreOptions = {}) {
     const { prefix = 'ratelimit', deadline = 1_000, auditLength = 10_000, clock = systemClock } = options;
     this.#client = client;
     this.#clock = clock;
-    this.#deadline = deadline;
-    this.#auditLength = auditLength;
+    this.#auditLength = String(auditLength);
     this.#keys = ['version', ...kinds, 'audit'].map((name) => `${prefix}:{config}:${name}`);
     this.#channel = `${prefix}:{config}:changed`;
+    this.#calls = new RedisCalls(client, this.#keys, deadline, clock);
   }
 
   /**
    * Resolves to all of one version.
    * @throws SluiceError `UNUSABLE_STATE` where a part of what was written is missing, or is not to be read.
+   * @throws LostWrites where Redis lacks what this process has seen of it.
    * @throws Problem 503 where Redis does not answer.
    */
   async load(): Promise<Configuration> {
-    const { state, written, hashes } = await this.#ask(() => this.#read());
-    if (state === null && written > 0) throw this.#unusable(['lost', 'version']);
-    const [, version, ...sizes] = /^1 (\d+) (\d+) (\d+) (\d+)$/.exec(state ?? '1 0 0 0 0') ?? [];
-    if (version === undefined) throw this.#unusable(['unreadable', state]);
-    const contents = new Contents();
-    contents.version = this.#seen(Number(version));
-    for (const [i, kind] of kinds.entries()) {
-      const key = this.#keys[i + 1]!;
-      const texts = Object.entries(hashes[i]!);
-      if (texts.length !== Number(sizes[i])) throw this.#unusable(['lost', state === null ? 'version' : key]);
-      const known = this.#known[i]!;
-      const next: Decoded = new Map();
-      for (const [id, text] of texts) {
-        let decoded = known.get(id);
-        if (decoded?.text !== text) decoded = { text, stored: storedOf(kind, id, text, key) };
-        next.set(id, decoded);
-        contents.set(kind, id, decoded.stored);
-      }
-      this.#known[i] = next;
-    }
-    return contents.snapshot();
+    return this.#read(this.#seen);
   }
 
   /** @throws as `load` does: what is lost is noticed with the next look, not with the next write. */
   async version(): Promise<number> {
-    const reply = (await this.#ask(() => this.#eval(versionScript))) as unknown[];
-    if (reply[0] !== 'version') throw this.#unusable(reply);
-    return this.#seen(Number(reply[1]));
+    const reply = await this.#calls.ask(() => this.#calls.eval(versionScript, this.#seenArgs));
+    return this.#look(reply as unknown[]);
   }
 
   /**
    * @throws Problem 503 where Redis does not answer; it says whether the write was made, or that this is not known. Also
-   * where what Redis has is not to be read, or is older than what this process has seen of it: nothing is written then.
+   * where what Redis has is not to be read, or lacks what this process has seen of it: nothing is written then.
    */
   async write(change: Change, by: string, expected: Expected): Promise<Written> {
-    if (this.#isClosed) throw unavailable('The write was not made: the service is shutting down.');
+    this.#checkOpen();
     const { kind, id, value } = change;
-    const due = this.#due();
-    const fence = await this.#fence(due);
-    const name = randomUUID();
-    const args = [
-      String(fence),
-      name,
+    const reply = await this.#calls.write(writeScript, [
       String(kinds.indexOf(kind) + 2),
       kind,
       id,
       value === null ? '' : JSON.stringify(value),
+      endText(value),
       typeof expected === 'string' ? expected : ` ${expected.join(' ')} `,
       by,
-      String(this.#highest),
-      String(this.#auditLength),
+      String(Math.floor(this.#clock.now() / 1_000)),
+      ...this.#seenArgs,
+      this.#auditLength,
       this.#channel,
-    ];
-    let reply: unknown[];
-    try {
-      reply = (await before(this.#clock, due, this.#eval(writeScript, args))) as unknown[];
-    } catch (cause) {
-      reply = await this.#lookFor(name, fence, cause);
-    }
-    if (reply[0] === 'written') {
-      const entry = entryOf(reply[1] as string, reply[2] as string[], this.#keys[4]!);
-      this.#seen(entry.version);
-      return { outcome: 'written', entry };
-    }
+    ]);
+    if (reply[0] === 'written') return { outcome: 'written', entry: this.#written(reply) };
     if (reply[0] === 'conflict') {
       const found = reply[1] as string;
       const key = this.#keys[kinds.indexOf(kind) + 1]!;
       return { outcome: 'conflict', found: found === '' ? null : storedOf(kind, id, found, key) };
     }
-    if (reply[0] === 'late') throw unavailable('The write was not made: Redis took too long to come to it. Try again.');
-    if (reply[0] === 'behind') {
-      throw unavailable(
-        `The write was not made: Redis has version ${reply[1]} of the configuration, and had ${this.#highest}, so it has ` +
-          'lost writes. Restore its data, or restart every instance to go by what is there.',
-      );
-    }
-    const unusable = this.#unusable(reply);
-    throw unavailable(`The write was not made. ${unusable.message}`, unusable);
+    const failure = this.#failureOf(reply);
+    throw unavailable(`The write was not made. ${failure.message}`, failure);
+  }
+
+  async recover(from: RecoverySource, inForce: Configuration, by: string): Promise<AuditEntry> {
+    this.#checkOpen();
+    const parts = {
+      calls: this.#calls,
+      seen: this.#seen,
+      // All that is there, be it less than what was seen.
+      read: () => this.#read([0, '']),
+      auditLength: this.#auditLength,
+      channel: this.#channel,
+    };
+    const entry = await recover(parts, from, inForce, by);
+    this.#see(entry.version, '');
+    return entry;
   }
 
   async audit(limit: number, before?: number): Promise<readonly AuditEntry[]> {
     const last = before === undefined ? '+' : String(before - 1);
     if (limit < 1 || (before ?? 1) < 1) return [];
-    const entries = await this.#ask(() => this.#client.xrevrange(this.#keys[4]!, last, '-', 'COUNT', limit));
+    const entries = await this.#calls.ask(() => this.#client.xrevrange(this.#keys[4]!, last, '-', 'COUNT', limit));
     return entries.map(([streamId, fields]) => entryOf(streamId, fields, this.#keys[4]!));
   }
 
@@ -175,101 +155,87 @@ export class RedisConfigurationStore implements ConfigurationStore {
     subscriber.on('ready', () => void subscriber.subscribe(this.#channel).then(tell, () => {}));
   }
 
-  /** The server's time when the deadline passes here, or a little before. Also proves that the server can be reached. */
-  async #fence(due: number): Promise<number> {
-    try {
-      const time = (await this.#persist(due, () => this.#eval(timeScript))) as [string, string];
-      return timeOf(time) + due - this.#clock.now();
-    } catch (cause) {
-      throw unavailable(`The write was not made: ${this.#reasonOf(cause)}.`, cause);
-    }
-  }
-
-  /** Finds out what became of a write that was not answered: while its fence has not passed, it may yet be made. */
-  async #lookFor(name: string, fence: number, cause: unknown): Promise<unknown[]> {
-    const due = this.#due();
-    const refused = isReply(cause);
-    try {
-      for (;;) {
-        const reply = (await this.#persist(due, () => this.#eval(lookScript, [name]))) as [string, string, unknown];
-        const [seconds, micros, written] = reply;
-        if (Array.isArray(written)) return written;
-        if (refused || timeOf([seconds, micros]) > fence) break;
-        if (this.#clock.now() >= due) throw cause;
-        await pause(this.#clock, 10);
-      }
-    } catch {
-      throw unavailable(
-        'It is not known whether the write was made: Redis took it and did not answer. Look at what is there before trying again.',
-        cause,
-      );
-    }
-    throw unavailable(`The write was not made: ${this.#reasonOf(cause)}.`, cause);
-  }
-
-  /** Of an error of a server only the first word: the rest may tell of addresses. */
-  #reasonOf(cause: unknown): string {
-    if (isReply(cause)) return `Redis refused it (${cause.message.split(' ', 1)})`;
-    return `Redis did not answer within ${this.#deadline} ms`;
-  }
-
   /**
    * Reads everything between two looks at the version, and again where it has changed meanwhile. A script would copy every
    * value once more and hold up the decisions of all instances, and a server that is full refuses transactions.
    */
-  async #read(): Promise<{ state: string | null; written: number; hashes: Record<string, string>[] }> {
-    const [versionKey, rules, allow, block, audit] = this.#keys as [string, string, string, string, string];
+  async #read([version, write]: readonly [number, string]): Promise<Configuration> {
+    const keys = this.#keys as [string, string, string, string, string];
+    const look = [versionScript, keys.length, ...keys, String(version), write] as const;
+    const [, rules, allow, block] = keys;
     for (let attempts = 20; attempts > 0; attempts--) {
-      const batch = this.#client.pipeline().get(versionKey).exists(audit);
-      const results = await batch.hgetall(rules).hgetall(allow).hgetall(block).get(versionKey).exec();
-      const replies = repliesOf(results);
-      const [state, written, ...hashes] = replies as [string | null, number, ...Record<string, string>[]];
-      if (replies.at(-1) === state) return { state, written, hashes };
+      const results = await this.#calls.ask(async () => {
+        const batch = this.#client.pipeline().eval(...look);
+        return repliesOf(
+          await batch
+            .hgetall(rules)
+            .hgetall(allow)
+            .hgetall(block)
+            .eval(...look)
+            .exec(),
+        );
+      });
+      const [first, last] = [results[0], results.at(-1)] as [unknown[], unknown[]];
+      if (first.join(' ') !== last.join(' ')) continue;
+      const contents = new Contents();
+      contents.version = this.#look(first);
+      this.#decode(results.slice(1, -1) as Record<string, string>[], contents);
+      return contents.snapshot();
     }
-    throw new SluiceError('STORE_TIMEOUT', 'The configuration was written faster than it could be read.');
+    throw unavailable('The configuration was written faster than it could be read.');
   }
 
-  async #ask<T>(send: () => Promise<T>): Promise<T> {
-    try {
-      return await before(this.#clock, this.#due(), send());
-    } catch (cause) {
-      throw unavailable(`${this.#reasonOf(cause)}.`, cause);
-    }
-  }
-
-  /** Asks what changes nothing, again and again, until it is answered. */
-  async #persist<T>(due: number, send: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await before(this.#clock, due, send());
-      } catch (error) {
-        if (this.#clock.now() + 25_000 >= due) throw error;
-        await pause(this.#clock, 25);
+  #decode(hashes: readonly Record<string, string>[], contents: Contents): void {
+    for (const [i, kind] of kinds.entries()) {
+      const known = this.#known[i]!;
+      const next: Decoded = new Map();
+      for (const [id, text] of Object.entries(hashes[i]!)) {
+        let decoded = known.get(id);
+        if (decoded?.text !== text) decoded = { text, stored: storedOf(kind, id, text, this.#keys[i + 1]!) };
+        next.set(id, decoded);
+        contents.set(kind, id, decoded.stored);
       }
+      this.#known[i] = next;
     }
   }
 
-  /** The text itself, which is rarely sent: so no server is ever without the script. */
-  #eval(script: string, args: readonly string[] = []): Promise<unknown> {
-    return this.#client.eval(script, this.#keys.length, ...this.#keys, ...args);
-  }
-
-  #due(): number {
-    return this.#clock.now() + this.#deadline * 1_000;
-  }
-
-  #seen(version: number): number {
-    if (version > this.#highest) this.#highest = version;
+  /** The version that a look has found. */
+  #look(reply: readonly unknown[]): number {
+    if (reply[0] !== 'version') throw this.#failureOf(reply);
+    const [, version, write] = reply as [string, number, string];
+    this.#see(version, write);
     return version;
   }
 
-  #unusable([what, detail]: readonly unknown[]): SluiceError {
+  #written(reply: readonly unknown[]): AuditEntry {
+    const fields = reply[2] as string[];
+    const entry = entryOf(reply[1] as string, fields, this.#keys[4]!);
+    this.#see(entry.version, fields[1]!);
+    return entry;
+  }
+
+  #see(version: number, write: string): void {
+    const [highest, name] = this.#seen;
+    if (version > highest || (version === highest && name === '')) this.#seen = [version, write];
+  }
+
+  get #seenArgs(): readonly [string, string] {
+    return [String(this.#seen[0]), this.#seen[1]];
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw unavailable('The write was not made: the service is shutting down.');
+  }
+
+  #failureOf([what, detail, other]: readonly unknown[]): SluiceError {
+    if (what === 'behind') return new LostWrites(Number(detail), this.#seen[0], other === 'other');
     if (what === 'unreadable') return unreadable(String(detail), 'what it keeps of the configuration');
     const key = detail === 'version' ? this.#keys[0]! : String(detail);
     return new SluiceError(
       'UNUSABLE_STATE',
       `Redis has lost a part of the configuration: ${show(key)} is not as it was written. Set its maxmemory-policy to ` +
-        `'noeviction', and restore its data; or delete ${this.#keys.join(', ')} to begin without rules.`,
+        `'noeviction', and restore its data; or go on with the rules in force in an instance that runs, by ` +
+        `POST /ratelimit/rules/recover with {"from":"service"}; or delete ${this.#keys.join(', ')} to begin without rules.`,
     );
   }
 }
@@ -280,17 +246,4 @@ function repliesOf(results: readonly (readonly [error: Error | null, reply: unkn
     if (error) throw error;
     return reply;
   });
-}
-
-function timeOf([seconds, micros]: readonly [string, string]): number {
-  return Number(seconds) * 1_000_000 + Number(micros);
-}
-
-/** Whether a server has said no, where else nothing is known. */
-function isReply(error: unknown): error is Error {
-  return error instanceof Error && error.name === 'ReplyError';
-}
-
-function unavailable(detail: string, cause?: unknown): Problem {
-  return Object.assign(new Problem(503, 'Configuration unavailable', detail), { cause });
 }

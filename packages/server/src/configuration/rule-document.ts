@@ -50,11 +50,11 @@ export function parseRules(values: unknown, pointer = ''): readonly RuleDocument
   return rules;
 }
 
-/** The policy of a rule that has one. */
+/** The policy of a rule that has one. It says its algorithm: that of the default limits is not for rules. */
 export function policyOf({ id, algorithm, limit, window, burst }: RuleDocument): LimitPolicy {
   return {
     name: id,
-    ...(algorithm !== undefined && { algorithm }),
+    algorithm: algorithm ?? (burst === undefined ? 'sliding-window-counter' : 'token-bucket'),
     limit: limit!,
     window: window as LimitPolicy['window'],
     ...(burst !== undefined && { burst }),

@@ -55,7 +55,7 @@ export const ruleSchema = {
       type: 'string',
       minLength: 1,
       maxLength: 40,
-      description: 'A duration from 1ms to 365d, such as 500ms, 10s, 1m, 1h or 1d.',
+      description: 'A duration from 1ms to 366d, such as 500ms, 10s, 1m, 1h or 1d.',
     },
     burst: {
       type: 'integer',

@@ -38,6 +38,10 @@ const reasons: Readonly<Record<Outcome['kind'], Reason>> = {
 /** The last instant that a Date can hold. */
 const latest = 8.64e15;
 
+/** Many a decision is followed by one that resets in the same second: to write an instant takes longer than to decide. */
+let lastSecond = Number.NaN;
+let lastText = '';
+
 /** `rule` is the id of the rule that decided. */
 export function answerOf(outcome: Outcome, rule: string | undefined, tier: string | undefined): Answer {
   const { kind, decision, key } = outcome;
@@ -67,7 +71,15 @@ export function answerOf(outcome: Outcome, rule: string | undefined, tier: strin
 /** When the key is as fresh as new, in RFC 3339. */
 export function resetAt({ at, resetAfter }: Decision): string | null {
   const ms = Math.ceil(at + resetAfter);
-  return ms <= latest ? new Date(ms).toISOString() : null;
+  if (!(ms <= latest)) return null;
+  const second = Math.floor(ms / 1_000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    // Without its milliseconds and the Z.
+    lastText = new Date(second * 1_000).toISOString().slice(0, -4);
+  }
+  const rest = ms - second * 1_000;
+  return `${lastText}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
 }
 
 /** Whole seconds, as in Retry-After. */

@@ -116,12 +116,8 @@ export class Decider {
   /** Decides on all, each as `check` would, the first ones first. */
   async checkAll(checks: readonly Check[]): Promise<readonly Answered[]> {
     const users = new Map(checks.map((check) => [check.userId, check]));
-    for (const check of users.values()) await this.#prepare(check);
-    const answered: Answered[] = [];
-    for (let i = 0; i < checks.length; i += atOnce) {
-      answered.push(...(await Promise.all(checks.slice(i, i + atOnce).map((check) => this.#check(check)))));
-    }
-    return answered;
+    await inParts([...users.values()], (check) => this.#prepare(check));
+    return inParts(checks, (check) => this.#check(check));
   }
 
   /** Charges what is known to have cost so much, as far as the limits go. */
@@ -138,7 +134,7 @@ export class Decider {
 
   /** What `check` would answer, and why; nothing is charged. */
   async simulate(check: Check): Promise<{ readonly answer: Answer; readonly explanation: Explanation }> {
-    await this.#prepare(check);
+    await this.#look(check);
     const book = this.#book;
     const pipeline = book.pipelineOf(check);
     const explanation = await pipeline.explain(check);
@@ -209,7 +205,18 @@ export class Decider {
     return isPromise(user) ? user.then((later) => this.#override(later)) : this.#override(user);
   }
 
-  #override({ id, limits }: User): void {
+  /** As `#prepare`, and nobody is known from then on who was not before. */
+  async #look({ userId: id }: Check): Promise<void> {
+    if (id === undefined) return;
+    try {
+      const user = await this.#options.users.find(id);
+      this.#override({ id, limits: user?.limits });
+    } catch {
+      // As a check would be, it is answered by what is known.
+    }
+  }
+
+  #override({ id, limits }: Pick<User, 'id' | 'limits'>): void {
     const known = this.#overridden.get(id);
     if (known === limits) return;
     if (limits === undefined) {
@@ -269,6 +276,16 @@ export class Decider {
     }
     this.#entries = { ...this.#entries, [list]: entries };
   }
+}
+
+/** The results in order, of which some are under way together. Those that are there at once are not waited for. */
+async function inParts<T, R>(all: readonly T[], work: (one: T) => MaybePromise<R>): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (let i = 0; i < all.length; i += atOnce) {
+    const part = all.slice(i, i + atOnce).map(work);
+    results.push(...(part.some(isPromise) ? await Promise.all(part) : (part as R[])));
+  }
+  return results;
 }
 
 function isSame(

@@ -71,14 +71,9 @@ export class ServiceStore implements Store {
     ask: (kept: readonly Charge[]) => MaybePromise<readonly Decision[]>,
   ): MaybePromise<readonly Decision[]> {
     const kept = charges.map((charge) => this.#kept(charge));
-    const named = (decisions: readonly Decision[]) =>
-      decisions.map((decision, i) => {
-        const { name } = charges[i]!.policy;
-        return decision.policy === name ? decision : { ...decision, policy: name };
-      });
     const decisions = this.#timed(() => ask(kept));
-    if (isPromise(decisions)) return decisions.then(named);
-    return named(decisions);
+    if (isPromise(decisions)) return decisions.then((later) => named(later, charges));
+    return named(decisions, charges);
   }
 
   #timed(ask: () => MaybePromise<readonly Decision[]>): MaybePromise<readonly Decision[]> {
@@ -104,6 +99,11 @@ export class ServiceStore implements Store {
       throw error;
     }
   }
+}
+
+function named(decisions: readonly Decision[], charges: readonly Charge[]): readonly Decision[] {
+  if (decisions.every(({ policy }, i) => policy === charges[i]!.policy.name)) return decisions;
+  return decisions.map((decision, i) => ({ ...decision, policy: charges[i]!.policy.name }));
 }
 
 /** The id of the user, where it can stand for itself. */

@@ -1,7 +1,6 @@
-import type { MaybePromise } from '@sluice/core';
-import type { FastifyReply } from 'fastify';
-import type { Answered } from '../decisions/decider.js';
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import { Problem } from '../problem.js';
+import { answering } from './answering.js';
 import { type CheckBody, checkOf, isUserId } from './check-body.js';
 import { stateOf } from './policy-state.js';
 import type { Routes } from './route-parts.js';
@@ -17,13 +16,11 @@ const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#'
 
 /** Decisions on requests to other services. */
 export const checkRoutes: Routes = (app, { decider, access, metrics, users }) => {
-  const authorise = async (request: Parameters<typeof access.authorise>[0]) => void access.authorise(request, 'check');
-  const timed = async (work: () => MaybePromise<Answered>): Promise<Answered> => {
-    const begun = performance.now();
-    const answered = await work();
-    metrics.decisionTook((performance.now() - begun) / 1_000);
-    return answered;
+  const authorise = (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction) => {
+    access.authorise(request, 'check');
+    done();
   };
+  const decide = answering(decider, metrics);
 
   app.post<{ Body: CheckBody }>(
     '/ratelimit/check',
@@ -36,7 +33,7 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
         response: decided,
       },
     },
-    async ({ body }, reply) => send(reply, await timed(() => decider.check(checkOf(body)))),
+    ({ body }, reply) => decide(reply, checkOf(body), 429, 429),
   );
 
   app.post<{ Body: { checks: CheckBody[] } }>(
@@ -60,7 +57,7 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
       },
     },
     async ({ body }) => {
-      const checks = body.checks.map((check, i) => checkOf(check, `/checks/${i}`));
+      const checks = body.checks.map((check, i) => checkOf(check, (field) => ({ pointer: `/checks/${i}/${field}` })));
       const begun = performance.now();
       const answered = await decider.checkAll(checks);
       const each = (performance.now() - begun) / 1_000 / checks.length;
@@ -142,9 +139,9 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
         response: decided,
       },
     },
-    async ({ query }, reply) => {
+    ({ query }, reply) => {
       checkUserId(query.user_id);
-      return send(reply, await timed(() => decider.check({ userId: query.user_id })));
+      return decide(reply, { userId: query.user_id }, 429, 429);
     },
   );
 
@@ -193,14 +190,6 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
     },
   );
 };
-
-function send(reply: FastifyReply, { answer, headers }: Answered): FastifyReply {
-  reply
-    .code(answer.allowed ? 200 : 429)
-    .headers(headers)
-    .header('cache-control', 'no-store');
-  return reply.send(answer);
-}
 
 const userId = { type: 'string', minLength: 1, maxLength: 256 } as const;
 const userQuery = {

@@ -1,6 +1,7 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import type { Check } from '../decisions/check.js';
 import { Problem } from '../problem.js';
+import { answering } from './answering.js';
 import { checkOf } from './check-body.js';
 import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
@@ -10,6 +11,8 @@ interface GatewayQuery {
   readonly api_key: string;
   readonly user?: string;
   readonly tier?: string;
+  readonly uri?: string;
+  readonly method?: string;
   readonly refused: number;
 }
 
@@ -28,6 +31,18 @@ const query = {
     api_key: { ...headerName, default: 'x-api-key', description: 'The header field with the API key.' },
     user: { ...headerName, description: 'The header field in which the gateway tells the user. Default: none.' },
     tier: { ...headerName, description: 'The header field in which the gateway tells the tier. Default: none.' },
+    uri: {
+      ...headerName,
+      description:
+        'The header field in which the gateway tells the request target. Default: X-Original-URI, X-Original-URL or ' +
+        'X-Forwarded-Uri, of which there may be only one.',
+    },
+    method: {
+      ...headerName,
+      description:
+        'The header field in which the gateway tells the method. Default: X-Original-Method or X-Forwarded-Method, of ' +
+        'which there may be only one.',
+    },
     refused: {
       type: 'integer',
       enum: [403, 429],
@@ -36,6 +51,12 @@ const query = {
     },
   },
 } as const;
+
+/** What Envoy, whose clients write the query themselves, is taken to be set to. */
+const ofEnvoy: GatewayQuery = { ip: 'x-forwarded-for', api_key: 'x-api-key', refused: 429 };
+
+const uris = ['x-original-uri', 'x-original-url', 'x-forwarded-uri'] as const;
+const requestMethods = ['x-original-method', 'x-forwarded-method'] as const;
 
 /**
  * Decisions for gateways that ask with the header of the request they have received: `auth_request` of nginx,
@@ -48,79 +69,103 @@ export const gatewayRoutes: Routes = (app, { decider, access, metrics }) => {
     payload.resume();
     done(null);
   });
-  const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-  for (const [url, hide] of [
-    ['/ratelimit/auth', false],
-    ['/ratelimit/auth/*', true],
-  ] as const) {
-    app.route<{ Querystring: GatewayQuery }>({
-      url,
-      method: hide ? methods : ['GET', 'POST'],
-      onRequest: async (request) => void access.authorise(request, 'check'),
-      schema: {
-        hide,
-        summary: 'Decides on a request that a gateway has received',
-        description:
-          'The gateway must set the field that tells the address itself, and X-Original-URI and X-Original-Method (nginx) or ' +
-          'X-Forwarded-Uri and X-Forwarded-Method (Traefik); Envoy puts the path behind that of this endpoint.',
-        tags: ['decisions'],
-        querystring: query,
-        response: {
-          200: { description: 'The request may pass.', $ref: 'Answer#' },
-          403: {
-            description: 'The request may not pass, and the gateway wants that status; or the client is blocked.',
-            $ref: 'Answer#',
-          },
-          429: { description: 'The request may not pass.', $ref: 'Answer#' },
-          400: problems[400],
-          401: problems[401],
-        },
+  const schema = {
+    tags: ['decisions'],
+    response: {
+      200: { description: 'The request may pass.', $ref: 'Answer#' },
+      403: {
+        description: 'The request may not pass, and the gateway wants that status; or the client is blocked.',
+        $ref: 'Answer#',
       },
-      handler: async (request, reply) => {
-        const begun = performance.now();
-        const { answer, headers } = await decider.check(checkFrom(request));
-        metrics.decisionTook((performance.now() - begun) / 1_000);
-        const refused = answer.reason === 'block-list' ? 403 : request.query.refused;
-        return reply
-          .code(answer.allowed ? 200 : refused)
-          .headers(headers)
-          .header('cache-control', 'no-store')
-          .send(answer);
-      },
-    });
-  }
+      429: { description: 'The request may not pass.', $ref: 'Answer#' },
+      400: problems[400],
+      401: problems[401],
+    },
+  };
+  const onRequest = (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction) => {
+    access.authorise(request, 'check');
+    done();
+  };
+  const decide = answering(decider, metrics);
+
+  app.route<{ Querystring: GatewayQuery }>({
+    url: '/ratelimit/auth',
+    method: ['GET', 'POST'],
+    onRequest,
+    schema: {
+      ...schema,
+      summary: 'Decides on a request that a gateway has received',
+      description:
+        'The gateway must set the field that tells the address itself, and X-Original-URI and X-Original-Method (nginx) or ' +
+        'X-Forwarded-Uri and X-Forwarded-Method (Traefik). What a client might send beside them, the gateway takes out, or ' +
+        'uri and method name the fields that count. Envoy puts the path behind that of this endpoint.',
+      querystring: query,
+    },
+    handler: (request, reply) => {
+      const { query } = request;
+      const endpoint = told(request, query.uri, uris);
+      const method = told(request, query.method, requestMethods) ?? request.method;
+      return decide(reply, checkFrom(request, query, endpoint, method), query.refused, 403);
+    },
+  });
+
+  // The path and the query behind it are the client's, and so may be every field that Envoy was not told to set.
+  app.route({
+    url: '/ratelimit/auth/*',
+    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    onRequest,
+    schema: { ...schema, hide: true },
+    handler: (request, reply) => {
+      const endpoint = request.url.slice('/ratelimit/auth'.length);
+      return decide(reply, checkFrom(request, ofEnvoy, endpoint, request.method), ofEnvoy.refused, 403);
+    },
+  });
 };
+
+function fieldOf({ headers }: FastifyRequest, name: string): string | undefined {
+  const value = headers[name.toLowerCase()];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/**
+ * What the gateway tells in the field that it was set to, or in the one of the usual fields that is there.
+ * @throws Problem 400 for several: gateways pass on what clients send, and of two fields one may be a client's.
+ */
+function told(request: FastifyRequest, name: string | undefined, usual: readonly string[]): string | undefined {
+  if (name !== undefined) return fieldOf(request, name);
+  const [first, second] = usual.filter((one) => fieldOf(request, one) !== undefined);
+  if (first === undefined || second === undefined) return first && fieldOf(request, first);
+  const parameter = usual === uris ? 'uri' : 'method';
+  const detail =
+    `There are ${first} and ${second}, of which one may be the client's. Name the one that the gateway sets: ` +
+    `/ratelimit/auth?${parameter}=…`;
+  throw new Problem(400, 'Invalid request', detail, [{ parameter: second, detail }]);
+}
 
 /**
  * The check that a gateway's request stands for.
  * @throws Problem 400 where the gateway does not tell what is needed.
  */
-function checkFrom(request: FastifyRequest<{ Querystring: GatewayQuery }>): Check {
-  const { query, headers, url, method } = request;
-  const text = (name: string): string | undefined => {
-    const value = headers[name.toLowerCase()];
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  };
-  const ip = text(query.ip)?.split(',').at(-1)?.trim();
+function checkFrom(request: FastifyRequest, names: GatewayQuery, endpoint: string | undefined, method: string): Check {
+  const text = (name: string | undefined) => (name === undefined ? undefined : fieldOf(request, name));
+  const ip = text(names.ip)?.split(',').at(-1)?.trim();
   if (ip === undefined) {
     throw new Problem(
       400,
       'Invalid request',
-      `The gateway has not told the address of the client: the header field ${query.ip} is missing. With nginx: ` +
+      `The gateway has not told the address of the client: the header field ${names.ip} is missing. With nginx: ` +
         `proxy_set_header X-Forwarded-For $remote_addr;`,
-      [{ parameter: query.ip, detail: 'The header field is missing.' }],
+      [{ parameter: names.ip, detail: 'The header field is missing.' }],
     );
   }
-  const told = text('x-original-uri') ?? text('x-original-url') ?? text('x-forwarded-uri');
-  const behind = url.slice('/ratelimit/auth'.length).replace(/^\?.*$/, '');
   const check = {
     ip,
-    api_key: text(query.api_key),
-    user_id: query.user === undefined ? undefined : text(query.user),
-    tier: query.tier === undefined ? undefined : text(query.tier)?.slice(0, 48),
-    method: text('x-original-method') ?? text('x-forwarded-method') ?? method,
-    endpoint: told ?? (behind === '' ? undefined : behind),
+    api_key: text(names.api_key),
+    user_id: text(names.user),
+    tier: text(names.tier)?.slice(0, 48),
+    method,
+    endpoint,
   };
-  const given = Object.entries(check).filter(([, value]) => value !== undefined);
-  return checkOf(Object.fromEntries(given));
+  const fields = { ip: names.ip, api_key: names.api_key, user_id: names.user, endpoint: names.uri ?? 'uri' };
+  return checkOf(check, (field) => ({ parameter: fields[field] ?? field }));
 }

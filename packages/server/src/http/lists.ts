@@ -5,8 +5,8 @@ import { entryOf } from '../configuration/list-entry.js';
 import { Problem } from '../problem.js';
 import { instantOf, invalid } from '../validation.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, problems } from './schemas.js';
-import { actorOf, etagOf, expectedOf, isUnchanged, preconditionFailed } from './versions.js';
+import { anyObject, noQuery, problems, unchanged } from './schemas.js';
+import { actorOf, etagOf, expectedOf, expectedOfRemoval, isUnchanged, preconditionFailed } from './versions.js';
 
 /** Entries that a list may have. */
 const most = 100_000;
@@ -57,28 +57,38 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
             after: { type: 'string', maxLength: 300, description: 'The entry after which the page begins.' },
           },
         },
-        response: { 200: { description: 'A page; next is the entry to go on after.', ...anyObject }, ...problems },
+        response: {
+          200: { description: 'A page; next is the entry to go on after.', ...anyObject },
+          ...unchanged,
+          ...problems,
+        },
       },
     },
-    async ({ params, query }, reply) => {
+    async (request, reply) => {
+      const { params, query } = request;
       const { limit, after = '' } = query;
-      const own = [...rules.current[params.list].values()].map((stored) => [stored.entry, shown(stored)] as const);
+      const { version } = rules.current;
+      const current = rules.current[params.list];
+      // Within one version, entries only end: their number tells which are left.
+      const tag = `"${version}-${current.size}"`;
+      reply.header('etag', tag);
+      if (isUnchanged(request, tag)) return reply.code(304).send();
+      const own = [...current.values()].map((stored) => [stored.entry, shown(stored)] as const);
       const ofFile = [...fixed[params.list]].map((text) => [text, { entry: text, origin: 'file' }] as const);
       const all = [...own, ...ofFile].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1));
       const next = all.length > limit ? all[limit - 1]![0] : undefined;
-      reply.header('etag', etagOf(rules.current.version));
-      return { entries: all.slice(0, limit).map(([, one]) => one), ...(next !== undefined && { next }) };
+      return reply.send({ entries: all.slice(0, limit).map(([, one]) => one), ...(next !== undefined && { next }) });
     },
   );
 
   // The slash of a range stands as it is, or is escaped.
   for (const url of ['/ratelimit/lists/:list/:entry', '/ratelimit/lists/:list/:entry/:bits']) {
+    const hide = url.endsWith(':bits');
     const params = {
       type: 'object',
       required: ['list', 'entry'],
-      properties: { list, entry, bits: { type: 'string', maxLength: 3 } },
+      properties: { list, entry, ...(hide && { bits: { type: 'string', maxLength: 3 } }) },
     };
-    const hide = url.endsWith(':bits');
     const unknown = { 404: { description: 'There is no such entry.', $ref: 'Problem#' } };
     const writes = {
       409: { description: 'It stands in the configuration file, or the list is full.', $ref: 'Problem#' },
@@ -96,15 +106,17 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
           summary: 'One entry',
           tags: ['lists'],
           params,
-          response: { 200: { description: 'The entry.', ...anyObject }, ...unknown, ...problems },
+          querystring: noQuery,
+          response: { 200: { description: 'The entry.', ...anyObject }, ...unchanged, ...unknown, ...problems },
         },
       },
       async (request, reply) => {
         const id = idOf(request.params);
         const stored = rules.current[request.params.list].get(id);
         if (stored !== undefined) {
-          reply.header('etag', etagOf(stored.version));
-          return isUnchanged(request, stored.version) ? reply.code(304).send() : reply.send(shown(stored));
+          const tag = etagOf(stored.version);
+          reply.header('etag', tag);
+          return isUnchanged(request, tag) ? reply.code(304).send() : reply.send(shown(stored));
         }
         if (fixed[request.params.list].has(id)) return reply.send({ entry: id, origin: 'file' });
         throw unknownEntry(request.params.list, id);
@@ -120,6 +132,7 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
           summary: 'Puts an entry on a list, or changes when it ends',
           tags: ['lists'],
           params,
+          querystring: noQuery,
           body: bodySchema,
           response: {
             200: { description: 'The entry.', ...anyObject },
@@ -169,6 +182,7 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
           summary: 'Takes an entry off a list',
           tags: ['lists'],
           params,
+          querystring: noQuery,
           response: { 204: { description: 'It is off.', type: 'null' }, ...unknown, ...writes },
         },
       },
@@ -177,7 +191,7 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
         const { list: kind } = request.params;
         checkFixed(kind, id, fixed[kind]);
         const actor = actorOf(access.authorise(request, 'admin'), request);
-        const written = await rules.write({ kind, id, value: null }, actor, expectedOf(request, 'present'));
+        const written = await rules.write({ kind, id, value: null }, actor, expectedOfRemoval(request));
         if (written.outcome === 'written') return reply.code(204).send();
         throw written.found === null ? unknownEntry(kind, id) : preconditionFailed();
       },

@@ -8,8 +8,8 @@ import { ruleSchema } from '../configuration/rule-schema.js';
 import { Problem } from '../problem.js';
 import { invalid } from '../validation.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, problems } from './schemas.js';
-import { actorOf, etagOf, expectedOf, isUnchanged, preconditionFailed } from './versions.js';
+import { anyObject, noQuery, problems, unchanged } from './schemas.js';
+import { actorOf, etagOf, expectedOf, expectedOfRemoval, isUnchanged, preconditionFailed } from './versions.js';
 
 /** Rules that there may be. */
 const most = 10_000;
@@ -114,14 +114,18 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
             after: { type: 'string', maxLength: 48, description: 'The id after which the page begins.' },
           },
         },
-        response: { 200: { description: 'A page; next is the id to go on after.', ...anyObject }, ...problems },
+        response: {
+          200: { description: 'A page; next is the id to go on after.', ...anyObject },
+          ...unchanged,
+          ...problems,
+        },
       },
     },
     async (request, reply) => {
       const { limit, after = '' } = request.query;
       const { version } = rules.current;
       reply.header('etag', etagOf(version));
-      if (isUnchanged(request, version)) return reply.code(304).send();
+      if (isUnchanged(request, etagOf(version))) return reply.code(304).send();
       const all = [...allRules(rules, fixed)].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1));
       const page = all.slice(0, limit).map(([, rule]) => rule);
       const next = all.length > limit ? all[limit - 1]![0] : undefined;
@@ -137,8 +141,10 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
         summary: 'One rule',
         tags: ['rules'],
         params: ruleId,
+        querystring: noQuery,
         response: {
           200: { description: 'The rule.', ...anyObject },
+          ...unchanged,
           404: { description: 'There is no such rule.', $ref: 'Problem#' },
           ...problems,
         },
@@ -149,7 +155,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       const stored = rules.current.rules.get(id);
       if (stored !== undefined) {
         reply.header('etag', etagOf(stored.version));
-        return isUnchanged(request, stored.version) ? reply.code(304).send() : reply.send(shown(stored));
+        return isUnchanged(request, etagOf(stored.version)) ? reply.code(304).send() : reply.send(shown(stored));
       }
       const own = fixed.get(id);
       if (own === undefined) throw unknownRule(id);
@@ -206,10 +212,10 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       const { id } = request.params;
       checkFixed(id, fixed);
       const before = rules.current.rules.get(id);
-      const expected = expectedOf(request, 'present');
+      const expected = expectedOfRemoval(request);
       if (request.query.dry_run) {
         if (before === undefined) throw unknownRule(id);
-        if (!isExpected(before, expected)) throw refused(request, before);
+        if (!isExpected(before, expected)) throw preconditionFailed();
         return reply.code(204).send();
       }
       const actor = actorOf(access.authorise(request, 'admin'), request);
@@ -257,6 +263,7 @@ function shown({ rule, version, createdAt, updatedAt }: StoredRule): object {
 }
 
 function audited({ version, at, by, kind, id, before, after }: AuditEntry): object {
+  if (kind === 'recovery') return { version, at, by, recovered_from: id, before: null, after: null };
   const target = kind === 'rules' ? { rule: id } : { list: kind, entry: id };
   return { version, at, by, ...target, before: shownPart(before), after: shownPart(after) };
 }

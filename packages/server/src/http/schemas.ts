@@ -116,9 +116,15 @@ export const answerSchema = {
 /** A JSON answer that the service makes anew each time and that has parts of many forms. */
 export const anyObject = { type: 'object', additionalProperties: true } as const;
 
+/** Where no parameter is taken: one that is misspelled, or of another endpoint, would else say nothing. */
+export const noQuery = { type: 'object', additionalProperties: false, properties: {} } as const;
+
 /** What can go wrong anywhere. */
 export const problems = {
   400: { description: 'The request is not valid.', $ref: 'Problem#' },
   401: { description: 'A token is missing or unknown.', $ref: 'Problem#' },
   403: { description: 'The token is of another scope, or the request comes from another machine.', $ref: 'Problem#' },
 } as const;
+
+/** Of a read with If-None-Match. */
+export const unchanged = { 304: { description: 'It is as the client has it already.', type: 'null' } } as const;

@@ -23,11 +23,20 @@ export function expectedOf({ headers }: FastifyRequest, otherwise: Expected): Ex
   return match.trim() === '*' ? 'present' : versionsOf(match);
 }
 
+/**
+ * What a removal expects to find: something, and what If-Match says. No version is one that If-None-Match: * expects, so
+ * that it refuses whatever is there.
+ */
+export function expectedOfRemoval(request: FastifyRequest): Expected {
+  const expected = expectedOf(request, 'present');
+  return expected === 'absent' ? [] : expected;
+}
+
 /** Whether the client has that version already: by If-None-Match of a read. */
-export function isUnchanged({ headers }: FastifyRequest, version: number): boolean {
+export function isUnchanged({ headers }: FastifyRequest, etag: string): boolean {
   const tags = headers['if-none-match'];
   if (tags === undefined) return false;
-  return tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etagOf(version));
+  return tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
 }
 
 export function preconditionFailed(): Problem {

@@ -81,6 +81,55 @@ describe('a FileConfigurationStore', () => {
     expect(await write(store, ruleChange('a', { limit: 9 }), [1])).toMatchObject({ entry: { version: 2 } });
   });
 
+  test('a disk that hangs is answered with 503: what it has may yet be made, what waits behind it is not', async () => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal();
+    const store = new FileConfigurationStore(journal, { clock });
+    let open = () => {};
+    journal.gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    let heard = 0;
+    store.onChange(() => heard++);
+    const answers = Promise.allSettled([write(store, ruleChange('a')), write(store, ruleChange('b'))]);
+    await clock.pass(4_999);
+    const late = Promise.allSettled([write(store, ruleChange('c'))]);
+    await clock.pass(1);
+    expect(await answers).toMatchObject([
+      { reason: { status: 503, detail: expect.stringContaining('not known whether the write was made') } },
+      { reason: { status: 503, detail: expect.stringContaining('was not made') } },
+    ]);
+    open();
+    expect(await late).toMatchObject([{ status: 'fulfilled', value: { entry: { version: 2, id: 'c' } } }]);
+    // What the disk has made after all is in force, as it is after the next start.
+    expect([...(await store.load()).rules.keys()]).toEqual(['a', 'c']);
+    expect(heard).toBe(2);
+    const again = new FileConfigurationStore(new MemoryJournal(journal.lines));
+    expect(await again.load()).toEqual(await store.load());
+    expect(clock.pending).toBe(0);
+  });
+
+  test.each([
+    ['a journal', 2 ** 20],
+    ['a compacted journal', 0],
+  ])('%s in which an entry comes back after its end tells the same when it is read again', async (_, growth) => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal();
+    const store = new FileConfigurationStore(journal, { clock, growth, auditLength: 2 });
+    const expiresAt = new Date(clock.now() / 1_000 + 1_000).toISOString();
+    await write(store, entryChange('block', 'user:1', { expiresAt }));
+    clock.advance(1_000);
+    const again = await write(store, entryChange('block', 'user:1', { note: 'again' }), 'absent');
+    expect(again).toMatchObject({
+      entry: { before: null, after: { version: 2, createdAt: '2026-01-01T00:00:01.000Z' } },
+    });
+    await write(store, ruleChange('a'));
+    await store.close();
+    const read = new FileConfigurationStore(new MemoryJournal(journal.lines));
+    expect(await read.load()).toEqual(await store.load());
+    expect(await read.audit(2)).toEqual(await store.audit(2));
+  });
+
   test('close waits for the writes that were asked for before', async () => {
     const journal = new MemoryJournal();
     const store = new FileConfigurationStore(journal);

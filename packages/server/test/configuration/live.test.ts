@@ -180,6 +180,32 @@ describe('a LiveConfiguration over a file', () => {
   });
 });
 
+test('a LiveConfiguration that is closed while it loads puts nothing in force any more', async () => {
+  const clock = new ManualClock();
+  const store = new FileConfigurationStore(new MemoryJournal(), { clock });
+  const witness = new Witness();
+  const configuration = await live(store, witness, { clock });
+  let open = () => {};
+  const loading = new Promise<void>((resolve) => {
+    const load = store.load.bind(store);
+    store.load = async () => {
+      resolve();
+      await new Promise<void>((go) => {
+        open = go;
+      });
+      return load();
+    };
+  });
+  await store.write(ruleChange('a'), 'me', 'anything');
+  await loading;
+  const closed = configuration.close();
+  open();
+  await closed;
+  expect(witness.versions).toEqual([0]);
+  expect(configuration.current.version).toBe(0);
+  expect(clock.pending).toBe(0);
+});
+
 describe('a LiveConfiguration over Redis', () => {
   interface Instance {
     readonly url?: string;
@@ -288,7 +314,7 @@ describe('a LiveConfiguration over Redis', () => {
     expect(witness.warnings.filter((warning) => warning.includes('it has lost writes'))).toHaveLength(1);
     await expect(configuration.write(ruleChange('other'), 'me', 'absent')).rejects.toMatchObject({
       status: 503,
-      detail: expect.stringContaining('restart every instance'),
+      detail: expect.stringContaining('POST /ratelimit/rules/recover'),
     });
     expect(witness.versions).toEqual([0, 1]);
     expect(await own.cli('DBSIZE')).toBe('0');

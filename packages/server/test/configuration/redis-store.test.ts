@@ -24,6 +24,12 @@ configurationStoreSuite('RedisConfigurationStore', async () => {
   };
 });
 
+/** What HGETALL replies, as an object. */
+function pairsOf(reply: readonly string[] | Record<string, string>): Record<string, string> {
+  if (!Array.isArray(reply)) return reply as Record<string, string>;
+  return Object.fromEntries(reply.flatMap((id, i) => (i % 2 === 0 ? [[id, reply[i + 1]!]] : [])));
+}
+
 describe('a RedisConfigurationStore', () => {
   const cleanups: (() => unknown)[] = [];
   afterEach(async () => {
@@ -135,10 +141,11 @@ describe('a RedisConfigurationStore', () => {
     cleanups.push(() => client.disconnect());
     let wasInterrupted = false;
     // The commands of a batch one by one, so that there is a moment between them.
-    const run = async (commands: readonly [string, string][]) => {
+    const run = async (commands: readonly [string, ...(string | number)[]][]) => {
       const results: [null, unknown][] = [];
-      for (const [name, of] of commands) {
-        results.push([null, await client.call(name, of)]);
+      for (const [name, ...args] of commands) {
+        const reply = await client.call(name, ...args);
+        results.push([null, name === 'hgetall' ? pairsOf(reply as string[]) : reply]);
         if (wasInterrupted || name !== 'hgetall') continue;
         wasInterrupted = true;
         await other.write(entryChange('block', 'user:1'), 'me', 'anything');
@@ -147,13 +154,14 @@ describe('a RedisConfigurationStore', () => {
     };
     Object.assign(client, {
       pipeline() {
-        const commands: [string, string][] = [];
-        const add = (name: string) => (of: string) => {
-          commands.push([name, of]);
-          return batch;
-        };
-        const exec = () => run(commands);
-        const batch = { get: add('get'), exists: add('exists'), hgetall: add('hgetall'), exec };
+        const commands: [string, ...(string | number)[]][] = [];
+        const add =
+          (name: string) =>
+          (...args: (string | number)[]) => {
+            commands.push([name, ...args]);
+            return batch;
+          };
+        const batch = { eval: add('eval'), hgetall: add('hgetall'), exec: () => run(commands) };
         return batch;
       },
     });
@@ -318,7 +326,7 @@ describe('a RedisConfigurationStore', () => {
     for (const name of ['version', 'rules', 'audit']) await redis.del(key(name));
     await expect(a.write(ruleChange('new'), 'me', 'anything')).rejects.toMatchObject({
       status: 503,
-      detail: expect.stringContaining('has version 0 of the configuration, and had 3'),
+      detail: expect.stringContaining('has version 0 of the configuration, and had 3: it has lost writes'),
     });
     expect(await redis.exists(key('rules'))).toBe(0);
     // One that was started since goes by what is there.

@@ -134,6 +134,30 @@ export function configurationStoreSuite(name: string, create: () => Promise<Stor
       expect((await write(other)).version).toBe(granted + 2);
     });
 
+    test('an entry of a list that has ended is absent, and comes back as a new one', async () => {
+      const ended = entryChange('block', 'user:1', { expiresAt: '2020-01-01T00:00:00Z' });
+      const first = await write(ended);
+      await write(entryChange('block', 'user:2', { expiresAt: '2099-01-01T00:00:00Z' }));
+      const absent = { outcome: 'conflict', found: null };
+      expect(await store.write({ ...ended, value: null } as Change, 'me', 'present')).toEqual(absent);
+      expect(await store.write(ended, 'me', 'present')).toEqual(absent);
+      expect(await store.write(ended, 'me', [1])).toEqual(absent);
+      const other = entryChange('block', 'user:2');
+      expect(await store.write(other, 'me', 'absent')).toMatchObject({ outcome: 'conflict', found: { version: 2 } });
+      const again = await write(entryChange('block', 'user:1', { note: 'again' }), 'absent');
+      expect(again).toMatchObject({ version: 3, before: null, after: { note: 'again', createdAt: again.at } });
+      expect((await store.load()).block.get('user:1')).toEqual(again.after);
+      expect((await store.audit(10)).map(({ after }) => after)).toContainEqual(first.after);
+    });
+
+    test('an entry that has ended can be removed by its version, and the audit log tells what it was', async () => {
+      const first = await write(entryChange('allow', 'user:1', { expiresAt: '2020-01-01T00:00:00Z' }));
+      const removal: Change = { kind: 'allow', id: 'user:1', value: null };
+      expect(await store.write(removal, 'expiry', [7])).toMatchObject({ outcome: 'conflict' });
+      expect(await write(removal, [1])).toMatchObject({ before: first.after, after: null });
+      expect((await store.load()).allow.size).toBe(0);
+    });
+
     test('of many who create the same rule at once, one does, and the others are told of it', async () => {
       const writes = Array.from({ length: 20 }, (_, i) => store.write(ruleChange('a', { limit: i }), 'me', 'absent'));
       const outcomes = await Promise.all(writes);
@@ -217,6 +241,15 @@ export function configurationStoreSuite(name: string, create: () => Promise<Stor
       expect(await again.version()).toBe(4);
       expect(await again.audit(10)).toEqual(audit);
       store = again;
+    });
+
+    test('recovers nothing where nothing is lost', async () => {
+      await write(ruleChange('a'));
+      const inForce = await store.load();
+      for (const from of ['service', 'storage'] as const) {
+        await expect(store.recover(from, inForce, 'me')).rejects.toMatchObject({ status: 409 });
+      }
+      expect(told(await store.load())).toEqual(told(inForce));
     });
 
     test('refuses writes once it is closed', async () => {
