@@ -64,6 +64,14 @@ const rows: Readonly<Record<string, readonly string[]>> = {
   redis: ['1 at a time', '32 at a time', '256 at a time', '32 at a time, one key'].flatMap((load) =>
     ['INCR', ...algorithms, ...redisStores].map((name) => `${name}, ${load}`),
   ),
+  service: ['1 at a time', '4 at a time'].flatMap((load) => [
+    ...['POST /ratelimit/check', 'GET /check', 'GET /ratelimit/auth'].flatMap((endpoint) =>
+      ['empty route', 'embedded', 'Redis'].map((kind) => `${endpoint}, ${load}, ${kind}`),
+    ),
+    ...(load === '1 at a time' ? ['embedded', 'Redis'] : []).map(
+      (kind) => `POST /ratelimit/check/batch, ${load}, ${kind}`,
+    ),
+  ]),
 };
 
 describe.concurrent('the benchmark', () => {

@@ -8,6 +8,7 @@ import { memory } from './memory.js';
 import { pauses } from './pauses.js';
 import { redis } from './redis.js';
 import { rules } from './rules.js';
+import { service } from './service.js';
 import { type Size, sizes } from './size.js';
 import { print, type Table } from './table.js';
 
@@ -18,6 +19,7 @@ const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = {
   rules,
   http,
   redis,
+  service,
 };
 
 const usage = `Usage: pnpm bench [part …] [--quick] [--json]
@@ -28,6 +30,7 @@ const usage = `Usage: pnpm bench [part …] [--quick] [--json]
   rules      nanoseconds to find the rule of a request, among 10 and 10,000
   http       added microseconds per request, for each framework
   redis      decisions per second in Redis, how long they take, and what they cost client and server
+  service    decisions per second of the service over HTTP, and how long they take, beside a bare route
 
   --quick    fewer rounds and keys
   --smoke    hardly any: shows that everything runs

@@ -14,6 +14,13 @@ export interface Size {
   readonly rules: { readonly few: number; readonly many: number; readonly requests: number };
   readonly redis: { readonly keys: number; readonly decisions: number; readonly rounds: number };
   readonly http: { readonly requests: number; readonly rounds: number };
+  readonly service: {
+    readonly users: number;
+    readonly requests: number;
+    readonly batches: number;
+    readonly connections: readonly number[];
+    readonly rounds: number;
+  };
 }
 
 export const sizes = {
@@ -26,6 +33,7 @@ export const sizes = {
     rules: { few: 10, many: 10_000, requests: 200_000 },
     redis: { keys: 10_000, decisions: 5_000, rounds: 15 },
     http: { requests: 4_000, rounds: 5 },
+    service: { users: 10_000, requests: 10_000, batches: 30, connections: [1, 32], rounds: 7 },
   },
   quick: {
     isolated: true,
@@ -36,6 +44,7 @@ export const sizes = {
     rules: { few: 10, many: 10_000, requests: 100_000 },
     redis: { keys: 10_000, decisions: 5_000, rounds: 7 },
     http: { requests: 2_000, rounds: 3 },
+    service: { users: 10_000, requests: 4_000, batches: 10, connections: [1, 32], rounds: 3 },
   },
   smoke: {
     isolated: false,
@@ -46,5 +55,6 @@ export const sizes = {
     rules: { few: 10, many: 100, requests: 2_000 },
     redis: { keys: 100, decisions: 400, rounds: 1 },
     http: { requests: 100, rounds: 1 },
+    service: { users: 1_000, requests: 50, batches: 1, connections: [1, 4], rounds: 1 },
   },
 } as const satisfies Record<string, Size>;
