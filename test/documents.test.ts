@@ -6,12 +6,15 @@ import { createLimiter, type HeaderStyle } from '@sluice/core';
 import { type ExpressRateLimitOptions, rateLimit } from '@sluice/express';
 import { ManualClock } from '@sluice/testing';
 import express from 'express';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ruleSchema } from '../packages/server/src/configuration/rule-schema.ts';
+import { flagOf, optionNames, options } from '../packages/server/src/settings/options.ts';
 import { blocksOf, documents, root, tableAfter } from './support/documents.js';
 import { RedisCluster } from './support/redis/cluster.js';
 import { RedisSentinels } from './support/redis/sentinel.js';
 import { RedisServer } from './support/redis/server.js';
 import { Program, run } from './support/run.js';
+import { isOfSession, Session } from './support/session.js';
 
 /** What runs each command that the documents show. */
 const commands: Readonly<Record<string, string>> = {
@@ -25,6 +28,7 @@ const commands: Readonly<Record<string, string>> = {
   'npm install @sluice/koa': 'packages.test.ts',
   'npm install @sluice/fastify': 'packages.test.ts',
   'npm install @sluice/redis ioredis': 'packages.test.ts',
+  'npm install @sluice/server': 'packages.test.ts',
   'npm install --save-dev @sluice/testing': 'packages.test.ts',
 };
 
@@ -111,15 +115,31 @@ describe('the documents', () => {
 
   it('show no command that nothing runs', () => {
     for (const { place, language, text } of blocks) {
-      expect(['ts', 'sh'], place).toContain(language);
+      expect(['ts', 'sh', 'yaml'], place).toContain(language);
+      if (language === 'yaml') expect(text, place).toMatch(/^# (?:sluice\.yaml|Traefik|Envoy|Prometheus)\n/);
       if (language !== 'sh') continue;
-      for (const line of text.trim().split('\n')) {
+      for (const line of text.replaceAll('\\\n', '').trim().split('\n')) {
+        if (isOfSession(line) || line.startsWith('# ')) continue;
         expect(Object.keys(commands), place).toContain(line);
         const test = commands[line]!;
         expect(existsSync(join(root, test.startsWith('.') ? test : `test/${test}`)), test).toBe(true);
       }
     }
   });
+
+  it.each(documents().filter((document) => blocksOf(document).some(({ text }) => text.split('\n').some(isOfSession))))(
+    'tell what the service answers: %s',
+    async (document) => {
+      const session = new Session();
+      try {
+        for (const block of blocksOf(document)) await session.run(block);
+      } finally {
+        await session.end();
+      }
+    },
+    // Some start a service many times, a cluster and sentinels.
+    180_000,
+  );
 
   it('link to files that exist', () => {
     for (const document of documents()) {
@@ -164,6 +184,58 @@ describe('the README', () => {
     const [, ...rows] = tableAfter(document, before);
     const listed = rows.flatMap(([cell]) => [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name!));
     expect(listed.sort()).toEqual(options.sort());
+  });
+});
+
+describe('the documents of the service', () => {
+  it('list every setting as help does', () => {
+    const [, ...rows] = tableAfter('packages/server/README.md', '| setting |');
+    const expected = optionNames.map((name) => {
+      const option = options[name];
+      return [`\`${flagOf(name)}\``, option.help, 'default' in option ? `\`${option.default}\`` : ''];
+    });
+    expect(rows.filter(([, meaning]) => meaning !== '')).toEqual(expected);
+  });
+
+  it('list every field of a rule', () => {
+    const [, ...rows] = tableAfter('docs/service.md', '| field of a rule');
+    const listed = rows.flatMap(([cell]) => [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name!));
+    expect(listed.sort()).toEqual(Object.keys(ruleSchema.properties).sort());
+  });
+
+  describe('beside a service', () => {
+    let session: Session;
+    beforeAll(async () => {
+      session = new Session();
+      await session.run({ place: 'here', language: 'sh', text: 'sluice serve\n' });
+    });
+    afterAll(() => session.end());
+
+    it('list every endpoint', async () => {
+      const document = (await (await fetch(`${session.url}/openapi.json`)).json()) as { paths: Record<string, object> };
+      const there = Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+      );
+      const [, ...rows] = tableAfter('packages/server/README.md', '| endpoint |');
+      const listed = rows.flatMap(([cell]) => {
+        const [, methods = '', path] = /^`([A-Z, ]+) (\S+)`$/.exec(cell!) ?? [];
+        return methods.split(', ').map((method) => `${method} ${path}`);
+      });
+      expect(listed.sort()).toEqual(there.sort());
+    });
+
+    it('list every metric', async () => {
+      const text = await (await fetch(`${session.url}/metrics`)).text();
+      const own = [...text.matchAll(/^# TYPE (sluice_\w+) (\w+)$/gm)].map(([, name, type]) => [`\`${name}\``, type]);
+      const [, ...rows] = tableAfter('docs/service.md', '| metric |');
+      expect(rows.map(([name, type]) => [name!.replace(/\{.*\}/, ''), type]).sort()).toEqual(own.sort());
+      const alerts = blocks.find(({ text }) => text.startsWith('# Prometheus'))!.text;
+      const named = [...alerts.matchAll(/sluice_\w+/g)].map(
+        ([name]) => `\`${name.replace(/_(?:bucket|count|sum)$/, '')}\``,
+      );
+      expect(named.length).toBeGreaterThan(3);
+      for (const name of named) expect(own.map(([known]) => known)).toContain(name);
+    });
   });
 });
 

@@ -1,4 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { answers } from './support/redis/port.js';
@@ -91,9 +97,9 @@ async function ask(url: string, request: string, headers: Record<string, string>
   const [method, path] = request.split(' ') as [string, string];
   const response = await fetch(url + path, { method, headers });
   const field = (name: string) => response.headers.get(name) ?? '-';
-  const text = await response.text();
+  const body = await response.text();
   const isProblem = field('content-type').includes('problem');
-  const { type, 'violated-policies': violated = [] } = isProblem && text !== '' ? JSON.parse(text) : { type: '-' };
+  const { type, 'violated-policies': violated = [] } = isProblem && body !== '' ? JSON.parse(body) : { type: '-' };
   const legacy = `${field('x-ratelimit-limit')} ${field('x-ratelimit-remaining')}`;
   const retry = response.headers.has('retry-after') ? 'retry' : '-';
   // What frameworks say of an answer without a rate limit's hand in it is theirs.
@@ -141,8 +147,8 @@ describe('the examples', () => {
   });
 
   it('api-gateway is at most 60 lines, and its configuration is the same for every framework', () => {
-    const text = readFileSync(new URL('api-gateway/limits.ts', folder), 'utf8');
-    expect(text.split('\n').length).toBeLessThanOrEqual(60);
+    const limits = readFileSync(new URL('api-gateway/limits.ts', folder), 'utf8');
+    expect(limits.split('\n').length).toBeLessThanOrEqual(60);
     for (const framework of ['express', 'koa', 'fastify']) {
       const server = readFileSync(new URL(`api-gateway/${framework}.ts`, folder), 'utf8');
       expect(server).toContain("import { limits } from './limits.js';");
@@ -236,3 +242,146 @@ describe('the examples', () => {
     }
   });
 });
+
+describe('the example with nginx', () => {
+  const configuration = readFileSync(new URL('nginx/nginx.conf', folder), 'utf8');
+  const asOpen = (conf: string) =>
+    conf.replace(/# (proxy_intercept_errors on;|error_page 500 502 503 504 = .*;)/g, '$1');
+  beforeAll(async () => void (await systemCommand('nginx')));
+
+  /** Starts it, with that configuration of nginx, and returns where nginx listens, and what runs the curl lines that it prints. */
+  async function start(conf = configuration): Promise<{ url: string; curled: () => Promise<string[]> }> {
+    const cwd = fileURLToPath(new URL('nginx', folder));
+    const own = mkdtempSync(join(tmpdir(), 'sluice-nginx-test-'));
+    const file = join(own, 'nginx.conf');
+    writeFileSync(file, conf);
+    try {
+      program = new Program(node[0], [...node[1], 'server.ts', file], { cwd });
+      const [, url] = await program.says(/Listening on (http:\S+)\n/);
+      return { url: url!, curled: () => answersTo(program!) };
+    } finally {
+      rmSync(own, { recursive: true });
+    }
+  }
+
+  it('limits logins to three, and says so with the fields of the service', async () => {
+    const { url, curled } = await start();
+    const [logins = '', blocked = ''] = await curled();
+    expect(statusesIn(logins)).toEqual([200, 200, 200, 429]);
+    expect(logins.match(/The app answers POST \/login/g)).toHaveLength(3);
+    expect([...logins.matchAll(/^X-RateLimit-Remaining: (\d)\r$/gm)].map(([, left]) => left)).toEqual([
+      '2',
+      '1',
+      '0',
+      '0',
+    ]);
+    const refusal = logins.slice(logins.lastIndexOf('HTTP/1.1'));
+    expect(Number(/^Retry-After: (\d+)\r$/m.exec(refusal)?.[1])).toBeGreaterThan(1_100);
+    expect(refusal).toMatch(/^X-RateLimit-Limit: 3\r$/m);
+    expect(refusal).toMatch(/^X-RateLimit-Reset: \d{10}\r$/m);
+    expect(refusal).toMatch(/^Cache-Control: no-store\r$/m);
+    expect(refusal).toMatch(/^Content-Type: application\/problem\+json\r$/m);
+    expect(refusal).toMatch(/"title":"Too many requests[^"]*","status":429\}$/);
+    expect(statusesIn(blocked)).toEqual([403]);
+    expect(blocked).not.toMatch(/ratelimit|The app/i);
+
+    await program!.end();
+    await expect(fetch(url), 'nginx ends with its example').rejects.toThrow('fetch failed');
+  });
+
+  it('is not deceived by spellings, nor by what clients say of themselves', async () => {
+    const { url } = await start();
+    const lies = (i: number) => ({
+      'x-forwarded-for': `198.51.100.${i}`,
+      'x-real-ip': `198.51.100.${i}`,
+      forwarded: `for=198.51.100.${i}`,
+      'x-original-uri': '/free',
+      'x-original-url': '/free',
+      'x-forwarded-uri': '/free',
+      'x-original-method': 'GET',
+      'x-forwarded-method': 'GET',
+      'x-api-key': `made-up-${i}`,
+      authorization: 'Basic bWU6bWU=',
+    });
+    for (let i = 0; i < 3; i++) {
+      const { status, headers } = await send(url, { method: 'POST', path: '/login', headers: lies(i) });
+      expect([status, headers['x-ratelimit-remaining']]).toEqual([200, `${2 - i}`]);
+    }
+    const spellings = [
+      '/login',
+      '/LOGIN',
+      '//login',
+      '/login/',
+      '/login?x',
+      '/%6cogin',
+      '/x/../login',
+      '/x/%2e%2e/login',
+    ];
+    for (const [i, path] of [...spellings, '/login;x', '/login%2f', 'http://elsewhere/login'].entries()) {
+      expect((await send(url, { method: 'POST', path, headers: lies(i) })).status, path).toBe(429);
+    }
+    expect((await send(url, { method: 'POST', path: '/login', from: '127.0.0.2' })).status).toBe(200);
+    expect((await send(url, { path: '/login' })).status, 'a rule for POST is none for GET').toBe(200);
+
+    const blocked = { from: '127.0.0.66', headers: { 'x-forwarded-for': '127.0.0.1' } };
+    expect((await send(url, blocked)).status).toBe(403);
+    expect((await send(url, { headers: { 'x-forwarded-for': '127.0.0.66' } })).status).toBe(200);
+    const body = 'x'.repeat(200_000);
+    expect(await send(url, { method: 'PUT', path: '/files?a=%2F', body })).toMatchObject({
+      status: 200,
+      body: 'The app answers PUT /files?a=%2F\n',
+    });
+    // Only nginx itself may ask.
+    expect(await send(url, { path: '/_ratelimit' })).toMatchObject({ status: 404 });
+  });
+
+  it('answers 503 while the service does not, or lets everything pass, as its configuration says', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    try {
+      // Nobody listens on port 1.
+      for (const port of [1, (silent.address() as AddressInfo).port]) {
+        const conf = configuration.replace('127.0.0.1:8080', `127.0.0.1:${port}`);
+        const closed = await send((await start(conf)).url, {});
+        expect(closed).toMatchObject({ status: 503, headers: { 'retry-after': '1', 'cache-control': 'no-store' } });
+        expect(closed.body).toMatch(/^\{.*"status":503\}$/);
+        await program!.end();
+
+        expect(asOpen(conf)).not.toBe(conf);
+        const open = await send((await start(asOpen(conf))).url, {});
+        expect(open).toMatchObject({ status: 200, body: 'The app answers GET /\n' });
+        expect(Object.keys(open.headers).filter((name) => name.startsWith('x-ratelimit'))).toEqual([]);
+        await program!.end();
+      }
+    } finally {
+      silent.close();
+    }
+  });
+
+  it('refuses as well when it fails open', async () => {
+    const { url } = await start(asOpen(configuration));
+    const statuses: (number | undefined)[] = [];
+    for (let i = 0; i < 4; i++) statuses.push((await send(url, { method: 'POST', path: '/login' })).status);
+    expect(statuses).toEqual([200, 200, 200, 429]);
+    expect((await send(url, { from: '127.0.0.66' })).status).toBe(403);
+  });
+});
+
+interface Sent {
+  readonly method?: string;
+  /** Sent as it is. */
+  readonly path?: string;
+  readonly headers?: Record<string, string>;
+  /** The address of the loopback from which it comes. */
+  readonly from?: string;
+  readonly body?: string;
+}
+
+async function send(
+  url: string,
+  { method = 'GET', path = '/', headers = {}, from = '127.0.0.1', body = '' }: Sent,
+): Promise<{ status: number | undefined; headers: IncomingHttpHeaders; body: string }> {
+  const asked = request(url, { method, path, headers, localAddress: from, agent: false }).end(body);
+  const [response] = await once(asked, 'response');
+  return { status: response.statusCode, headers: response.headers, body: await text(response) };
+}

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run, succeed } from './support/run.js';
+import { Program, run, succeed } from './support/run.js';
 
 const packages = fileURLToPath(new URL('../packages/', import.meta.url));
 const names = readdirSync(packages).sort();
@@ -91,6 +91,31 @@ it('the command of the packed @sluice/replay plays a log', async () => {
   const cli = join(project, 'node_modules/@sluice/replay', manifest(join(packages, 'replay')).bin['sluice-replay']);
   const output = await succeed(process.execPath, [cli, log, '--policy', '60/1m', '--policy', '60/1m burst 120']);
   expect(output).toContain('60/1m burst 120');
+});
+
+it('the command of @sluice/server works where its tarballs are installed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-installed-'));
+  try {
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }');
+    const own = ['core', 'fastify', 'redis', 'server'].map((name) => tarballs.get(name)!);
+    // The packages of this repository are not published yet: each finds the others among the tarballs.
+    await succeed('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...own], { cwd: folder });
+    const { code, stdout, stderr } = await run('npx', ['sluice', '--help'], { cwd: folder });
+    expect(stdout, stderr).toMatch(/^Usage: sluice serve \[options\]/);
+    expect(code).toBe(0);
+
+    const env = { SLUICE_PORT: '0', SLUICE_DATA_DIR: join(folder, 'data'), SLUICE_LOG_LEVEL: 'warn' };
+    const service = new Program('npx', ['sluice', 'serve'], { cwd: folder, env });
+    try {
+      const [, url] = await service.says(/listening on (http:\/\/\S+) /);
+      expect(await (await fetch(`${url}/check?user_id=alice`)).json()).toMatchObject({ allowed: true, remaining: 999 });
+      expect((await fetch(`${url}/docs`)).status).toBe(200);
+    } finally {
+      await service.end();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 function manifest(folder: string) {
