@@ -4,8 +4,9 @@ import type { FastifyRequest } from 'fastify';
 import type { Dimension } from '../analytics/analytics.js';
 import { Problem } from '../problem.js';
 import { instantOf } from '../validation.js';
+import { seriesPage, topPage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, problems } from './schemas.js';
+import { problems } from './schemas.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -39,7 +40,7 @@ export const analyticsRoutes: Routes = (app, { analytics, access }) => {
             step: { ...duration, default: '1m', description: 'Whole minutes; before the last day, whole hours.' },
           },
         },
-        response: { 200: { description: 'One series for each name.', ...anyObject }, ...unavailable, ...problems },
+        response: { 200: { description: 'One series for each name.', ...seriesPage }, ...unavailable, ...problems },
       },
     },
     async ({ query }) => {
@@ -86,7 +87,7 @@ export const analyticsRoutes: Routes = (app, { analytics, access }) => {
             window: { ...duration, default: '5m', description: 'The latest minutes to look at: up to 1h.' },
           },
         },
-        response: { 200: { description: 'The most frequent first.', ...anyObject }, ...unavailable, ...problems },
+        response: { 200: { description: 'The most frequent first.', ...topPage }, ...unavailable, ...problems },
       },
     },
     async ({ query }) => {

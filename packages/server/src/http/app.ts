@@ -20,6 +20,7 @@ import { listRoutes } from './lists.js';
 import { completed, description } from './openapi.js';
 import { operationRoutes } from './operations.js';
 import { recoveryRoutes } from './recovery.js';
+import { resources } from './resource-schemas.js';
 import type { RouteParts, Routes } from './route-parts.js';
 import { ruleRoutes } from './rules.js';
 import { answerSchema, problemSchema } from './schemas.js';
@@ -57,6 +58,7 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
   });
   app.addSchema(answerSchema);
   app.addSchema(problemSchema);
+  for (const resource of resources) app.addSchema(resource);
 
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(securityFields);
@@ -133,6 +135,10 @@ function problemOf(error: FastifyError | Problem, reply: FastifyReply): Problem 
   }
   if (error instanceof SluiceError && (error as SluiceError & { statusCode?: number }).statusCode === 400) {
     return new Problem(400, 'Invalid request', error.message, [{ pointer: '/endpoint', detail: error.message }]);
+  }
+  if (error instanceof SluiceError && error.code === 'NO_IDENTITY') {
+    const detail = 'The rule for this request counts addresses, and the check names none. Send the ip of the client too.';
+    return invalid([{ pointer: '/ip', detail }]);
   }
   if (error instanceof SluiceError && (error.code === 'STORE_UNAVAILABLE' || error.code === 'STORE_TIMEOUT')) {
     return new Problem(503, 'Service unavailable', error.message);

@@ -3,8 +3,10 @@ import { Problem } from '../problem.js';
 import { answering } from './answering.js';
 import { type CheckBody, checkOf, isUserId } from './check-body.js';
 import { stateOf } from './policy-state.js';
+import { statusResource } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, batchSchema, checkSchema, problems, reportSchema } from './schemas.js';
+import { batchSchema, checkSchema, problems, reportSchema } from './schemas.js';
+import { simulationOf, simulationResource } from './simulation.js';
 
 const decided = {
   200: { description: 'The request may pass.', $ref: 'Answer#' },
@@ -95,36 +97,14 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
         tags: ['decisions'],
         body: checkSchema,
         response: {
-          200: { description: 'The answer, with its explanation.', ...anyObject },
+          200: { description: 'The answer, with its explanation.', ...simulationResource },
           ...problems,
         },
       },
     },
     async ({ body }) => {
       const { answer, explanation } = await decider.simulate(checkOf(body));
-      const { outcome, identity, entry, policies, passesAt, summary } = explanation;
-      return {
-        ...answer,
-        explanation: {
-          outcome,
-          summary,
-          identity: identity ?? null,
-          list_entry: entry ?? null,
-          passes_at: passesAt?.toISOString() ?? null,
-          policies: policies.map(({ policy, kind, rule, mode, key, cost, decision }) => ({
-            policy,
-            kind,
-            endpoint: rule ?? null,
-            mode,
-            key,
-            cost,
-            allowed: decision.allowed,
-            limit: decision.limit,
-            remaining: decision.remaining,
-            source: decision.source,
-          })),
-        },
-      };
+      return simulationOf(answer, explanation);
     },
   );
 
@@ -153,7 +133,7 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
         summary: 'The state of every policy for a user',
         tags: ['decisions'],
         params: userParams,
-        response: { 200: { description: 'One state for each policy.', ...anyObject }, ...unknown, ...problems },
+        response: { 200: { description: 'One state for each policy.', ...statusResource }, ...unknown, ...problems },
       },
     },
     async ({ params }) => {

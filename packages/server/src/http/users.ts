@@ -5,8 +5,10 @@ import { limitWords, parseLimits, policyLimits } from '../users/limits.js';
 import type { User } from '../users/user.js';
 import { checkUserId, unknownUser } from './checks.js';
 import { stateOf } from './policy-state.js';
+import { userOrPage } from './resource-schemas.js';
 import type { RouteParts, Routes } from './route-parts.js';
-import { anyObject, problems } from './schemas.js';
+import { problems } from './schemas.js';
+import { actorOf } from './versions.js';
 
 const userId = { type: 'string', minLength: 1, maxLength: 256 } as const;
 const unavailable = { 503: { description: 'Users cannot be written now.', $ref: 'Problem#' } };
@@ -35,7 +37,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
             cursor: { type: 'string', maxLength: 600, description: 'Of the page before: its next.' },
           },
         },
-        response: { 200: { description: 'The user, or users and next.', ...anyObject }, ...unknown, ...problems },
+        response: { 200: { description: 'The user, or a page of users.', ...userOrPage }, ...unknown, ...problems },
       },
     },
     async ({ query }) => {
@@ -76,13 +78,19 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
           required: ['user_id'],
           properties: { user_id: userId, ...limitParameters },
         },
-        response: { 200: { description: 'The user.', ...anyObject }, ...unavailable, ...problems },
+        response: { 200: { description: 'The user.', $ref: 'User#' }, ...unavailable, ...problems },
       },
     },
-    async ({ query }) => {
+    async (request) => {
+      const { query } = request;
       const { user_id: id } = query;
       checkUserId(id);
-      return configurationOf(await users.set(id, parseLimits(query)), settings);
+      const user = await users.set(id, parseLimits(query));
+      request.log.info(
+        { by: actorOf(access.authorise(request, 'admin'), request), user: id, limits: user.limits },
+        'a user has new limits',
+      );
+      return configurationOf(user, settings);
     },
   );
 
@@ -102,7 +110,8 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
         response: { 204: { description: 'The user is gone.', type: 'null' }, ...unknown, ...unavailable, ...problems },
       },
     },
-    async ({ query }, reply) => {
+    async (request, reply) => {
+      const { query } = request;
       const { user_id: id } = query;
       checkUserId(id);
       const user = await users.find(id);
@@ -110,6 +119,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
       // In this order: with the limits, it would not be known any more which state there is.
       await decider.reset(user);
       await users.remove(id);
+      request.log.info({ by: actorOf(access.authorise(request, 'admin'), request), user: id }, 'a user was removed');
       return reply.code(204).send();
     },
   );

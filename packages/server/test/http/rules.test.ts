@@ -438,6 +438,11 @@ onBothBackends('rules in force', (start) => {
     expect((await check('alice', '203.0.113.1')).status).toBe(200);
     expect((await check('bob', '203.0.113.1')).status).toBe(429);
     expect((await check('alice', '203.0.113.2')).status).toBe(200);
+    // Whom they do not name, they cannot count.
+    for (const path of ['/ratelimit/check', '/ratelimit/simulate']) {
+      const { status, json } = await service.post(path, { user_id: 'alice', endpoint: '/a' });
+      expect([status, json.errors[0].pointer], path).toEqual([400, '/ip']);
+    }
   });
 
   it('decide on requests that are sent while rules are written, without a gap', async () => {
