@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import type { Cluster, Redis } from 'ioredis';
+import { script } from '../redis/script.js';
 import { columns, otherNames } from './tally.js';
 
 /** Something for each column of a tally: names are numbered, patterns are repeated. */
@@ -22,7 +21,7 @@ const sums = Array.from({ length: columns }, (_, i) => `a${i + 1} + b${i + 1}`).
  *        for each hash of summaries the process' one, or an empty text
  * reply  1; 0 if it was handed over before
  */
-const text = `
+export const handOver = script(`
 local number, hashes = tonumber(ARGV[1]), tonumber(ARGV[2])
 if number <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
 
@@ -82,20 +81,4 @@ for _, write in ipairs(writes) do
   redis.call('EXPIRE', write[1], write[2])
 end
 return 1
-`;
-
-const sha = createHash('sha1').update(text).digest('hex');
-
-/** Runs the script; loads it where the server does not know it. */
-export async function handOver(
-  client: Redis | Cluster,
-  keys: readonly string[],
-  args: readonly (string | number)[],
-): Promise<void> {
-  try {
-    await client.evalsha(sha, keys.length, ...keys, ...args);
-  } catch (error) {
-    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-    await client.eval(text, keys.length, ...keys, ...args);
-  }
-}
+`);

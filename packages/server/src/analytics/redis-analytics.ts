@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
+import { before } from '../bounds.js';
+import { BoundedCalls } from '../redis/bounded-calls.js';
 import type { Analytics, CountedDecision, Hitter, Series, SeriesQuery, TopQuery } from './analytics.js';
 import { handOver } from './hand-over-script.js';
 import { slicesKept } from './history.js';
@@ -12,7 +14,6 @@ import { ask, RedisReader } from './redis-reader.js';
 import { hoursKept, intervalsOf, minutesKept, SeriesBuilder, unitOf } from './series.js';
 import { merge, mostFrequent } from './sketch.js';
 import { dimensions, places } from './tally.js';
-import { within } from './time-limit.js';
 
 /** Milliseconds between a count and its hand-over, at the most. */
 const interval = 500;
@@ -48,7 +49,7 @@ export interface RedisAnalyticsOptions {
  * all it takes ten seconds at the most.
  */
 export class RedisAnalytics implements Analytics {
-  readonly #client: Redis | Cluster;
+  readonly #calls: BoundedCalls;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #keys: AnalyticsKeys;
@@ -66,12 +67,12 @@ export class RedisAnalytics implements Analytics {
   #isClosed = false;
 
   constructor({ client, prefix, logger, instance = 'sluice', clock = systemClock }: RedisAnalyticsOptions) {
-    this.#client = client;
+    this.#calls = new BoundedCalls(client, clock);
     this.#logger = logger;
     this.#clock = clock;
     this.#keys = new AnalyticsKeys(prefix);
     this.#reader = new RedisReader(this.#keys, (hashes) => {
-      return within(silenceLimit, clock, 'read analytics', () => ask(client, hashes));
+      return this.#calls.ask(this.#calls.in(silenceLimit), () => ask(client, hashes));
     });
     // Parcels are numbered from 1 on by each process, also by the next one of the same name.
     this.#process = `${instance}-${randomBytes(9).toString('base64url')}`;
@@ -129,12 +130,13 @@ export class RedisAnalytics implements Analytics {
   }
 
   /** A query counts what this process has counted so far. Where that cannot be handed over, it is told what is there. */
-  #read<T>(what: string, read: () => Promise<T>): Promise<T> {
-    return within(queryLimit, this.#clock, what, async () => {
-      await this.flush().catch(noop);
-      this.#checkReady();
-      return read();
-    });
+  async #read<T>(what: string, read: () => Promise<T>): Promise<T> {
+    const handedOver = this.flush().catch(noop);
+    try {
+      return await before(this.#clock, this.#calls.in(queryLimit), 'Redis', handedOver.then(read));
+    } catch (error) {
+      throw unavailable(what, error);
+    }
   }
 
   #arm(): void {
@@ -165,11 +167,9 @@ export class RedisAnalytics implements Analytics {
   }
 
   async #handOver(parcel: Parcel): Promise<void> {
+    const until = this.#calls.in(silenceLimit);
     try {
-      await within(silenceLimit, this.#clock, 'take over the analytics', async () => {
-        this.#checkReady();
-        await handOver(this.#client, this.#keysOf(parcel), this.#argumentsOf(parcel));
-      });
+      await this.#calls.run(until, handOver, this.#keysOf(parcel), this.#argumentsOf(parcel));
     } catch (error) {
       if (isUnusable(error)) {
         this.#outbox.shift();
@@ -178,8 +178,9 @@ export class RedisAnalytics implements Analytics {
         );
         return;
       }
-      this.#tellFailure(error);
-      throw error;
+      const failure = unavailable('take over the analytics', error);
+      this.#tellFailure(failure);
+      throw failure;
     }
     this.#outbox.shift();
     this.#tellSuccess();
@@ -213,17 +214,10 @@ export class RedisAnalytics implements Analytics {
     ];
   }
 
-  /** A client that is not connected may keep commands, a cluster's above all, and nobody would wait for the answer. */
-  #checkReady(): void {
-    const { status } = this.#client;
-    if (status === 'ready' || status === 'wait') return;
-    throw new SluiceError('STORE_UNAVAILABLE', `Redis is not connected: the client's status is '${status}'.`);
-  }
-
-  #tellFailure(error: unknown): void {
+  #tellFailure(error: SluiceError): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
-    this.#logger.warn(`Analytics are kept in memory until Redis takes them: ${messageOf(error)}`);
+    this.#logger.warn(`Analytics are kept in memory until Redis takes them: ${error.message}`);
   }
 
   #tellSuccess(): void {
@@ -234,6 +228,14 @@ export class RedisAnalytics implements Analytics {
     this.#isFailing = false;
     this.#logger.info?.('Redis takes the analytics again.');
   }
+}
+
+/** Says what Redis was to do, unless the error says what it has instead. */
+function unavailable(what: string, error: unknown): SluiceError {
+  if (error instanceof SluiceError && !error.code.startsWith('STORE_')) return error;
+  const remedy = error instanceof SluiceError ? '' : ' Try again when it answers; its log and its load may tell why.';
+  const message = `Redis could not be asked to ${what}: ${messageOf(error)}${remedy}`;
+  return new SluiceError('STORE_UNAVAILABLE', message, { cause: error });
 }
 
 /** A key holds something else. It would fail for ever. */

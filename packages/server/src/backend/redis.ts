@@ -18,7 +18,7 @@ const states = { closed: 0, 'half-open': 1, open: 2 } as const;
  * let everything pass that they refuse.
  */
 export async function openRedis(
-  { urls, sentinel, instances, prefix }: RedisSettings,
+  { urls, sentinel, instances, prefix, deadline }: RedisSettings,
   settings: Pick<Settings, 'maxUsers' | 'userTtl'>,
   clock: Clock,
   logger: Logger,
@@ -38,7 +38,7 @@ export async function openRedis(
     const subscriber = connect();
     // What goes wrong with it goes wrong with the other one as well.
     subscriber.on('error', () => {});
-    const store = new RedisStore(client, { instances, prefix, clock, logger });
+    const store = new RedisStore(client, { instances, prefix, deadline, clock, logger });
     opened.unshift(() => store.close());
     try {
       await store.ready();

@@ -1,7 +1,7 @@
 import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
 import { messageOf, show } from '@sluice/core/toolkit';
+import { before } from '../bounds.js';
 import { Problem } from '../problem.js';
-import { before } from './bounds.js';
 import type {
   AuditEntry,
   Change,
@@ -110,7 +110,7 @@ export class FileConfigurationStore implements ConfigurationStore {
       return this.#write(change, by, expected);
     });
     try {
-      return await before(this.#clock, due, written);
+      return await before(this.#clock, due, 'The disk', written);
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === 'STORE_TIMEOUT')) throw error;
       isGivenUp = true;

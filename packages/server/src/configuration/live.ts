@@ -1,7 +1,7 @@
 import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
+import { pause } from '../bounds.js';
 import { Problem } from '../problem.js';
-import { pause } from './bounds.js';
 import type {
   AuditEntry,
   Change,

@@ -1,19 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '@sluice/core';
+import { type Clock, SluiceError } from '@sluice/core';
 import type { Cluster, Redis } from 'ioredis';
+import { pause } from '../bounds.js';
 import { Problem } from '../problem.js';
-import { before, pause } from './bounds.js';
-import { lookScript, timeScript } from './redis-scripts.js';
+import { BoundedCalls } from '../redis/bounded-calls.js';
+import { microsOf } from '../redis/fence.js';
+import { lookScript } from './redis-scripts.js';
 
 /**
- * RedisCalls are the calls of a RedisConfigurationStore, each with its bound. A script that writes carries a fence, the
+ * ConfigurationCalls are the calls of a RedisConfigurationStore, each with its bound. A script that writes carries a fence, the
  * server's time from which on it changes nothing, and a name of its own, by which it is found afterwards where its answer
  * was lost.
  */
-export class RedisCalls {
+export class ConfigurationCalls {
   /** The version, one hash per kind, and the audit log. */
   readonly keys: readonly string[];
   readonly #client: Redis | Cluster;
+  readonly #calls: BoundedCalls;
   readonly #clock: Clock;
   /** Milliseconds. */
   readonly #deadline: number;
@@ -21,6 +24,7 @@ export class RedisCalls {
   constructor(client: Redis | Cluster, keys: readonly string[], deadline: number, clock: Clock) {
     this.#client = client;
     this.keys = keys;
+    this.#calls = new BoundedCalls(client, clock);
     this.#deadline = deadline;
     this.#clock = clock;
   }
@@ -31,7 +35,7 @@ export class RedisCalls {
    */
   async ask<T>(send: () => Promise<T>): Promise<T> {
     try {
-      return await before(this.#clock, this.#due(), send());
+      return await this.#calls.ask(this.#due, send);
     } catch (cause) {
       throw unavailable(`${this.#reasonOf(cause)}.`, cause);
     }
@@ -51,14 +55,15 @@ export class RedisCalls {
    * @throws Problem 503, which says whether it was made, or that this is not known.
    */
   async write(script: string, args: readonly string[], more: readonly string[] = []): Promise<readonly unknown[]> {
-    const due = this.#due();
+    const due = this.#due;
     const fence = await this.#fence(due);
     const name = randomUUID();
     let reply: readonly unknown[];
     try {
-      const sent = this.eval(script, [String(fence), name, ...args], more);
-      reply = (await before(this.#clock, due, sent)) as unknown[];
+      const fenced = [String(fence), name, ...args];
+      reply = (await this.#calls.ask(due, () => this.eval(script, fenced, more))) as unknown[];
     } catch (cause) {
+      if (wasNotSent(cause)) throw unavailable(`The write was not made: ${this.#reasonOf(cause)}.`, cause);
       reply = await this.#lookFor(name, fence, cause);
     }
     if (reply[0] === 'late') throw unavailable('The write was not made: Redis took too long to come to it. Try again.');
@@ -68,8 +73,7 @@ export class RedisCalls {
   /** The server's time when the deadline passes here, or a little before. Also proves that the server can be reached. */
   async #fence(due: number): Promise<number> {
     try {
-      const time = (await this.#persist(due, () => this.eval(timeScript))) as [string, string];
-      return timeOf(time) + due - this.#clock.now();
+      return await this.#persist(due, () => this.#calls.fence(due, this.keys[0]!));
     } catch (cause) {
       throw unavailable(`The write was not made: ${this.#reasonOf(cause)}.`, cause);
     }
@@ -77,14 +81,14 @@ export class RedisCalls {
 
   /** Finds out what became of a write that was not answered: while its fence has not passed, it may yet be made. */
   async #lookFor(name: string, fence: number, cause: unknown): Promise<readonly unknown[]> {
-    const due = this.#due();
+    const due = this.#due;
     const refused = isReply(cause);
     try {
       for (;;) {
-        const reply = (await this.#persist(due, () => this.eval(lookScript, [name]))) as [string, string, unknown];
-        const [seconds, micros, written] = reply;
+        const look = () => this.#calls.ask(due, () => this.eval(lookScript, [name]));
+        const [seconds, micros, written] = (await this.#persist(due, look)) as [string, string, unknown];
         if (Array.isArray(written)) return written;
-        if (refused || timeOf([seconds, micros]) > fence) break;
+        if (refused || microsOf([seconds, micros]) > fence) break;
         if (this.#clock.now() >= due) throw cause;
         await pause(this.#clock, 10);
       }
@@ -100,6 +104,7 @@ export class RedisCalls {
   /** Of an error of a server only the first word: the rest may tell of addresses. */
   #reasonOf(cause: unknown): string {
     if (isReply(cause)) return `Redis refused it (${cause.message.split(' ', 1)})`;
+    if (wasNotSent(cause)) return 'Redis cannot be reached';
     return `Redis did not answer within ${this.#deadline} ms`;
   }
 
@@ -107,7 +112,7 @@ export class RedisCalls {
   async #persist<T>(due: number, send: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await before(this.#clock, due, send());
+        return await send();
       } catch (error) {
         if (this.#clock.now() + 25_000 >= due) throw error;
         await pause(this.#clock, 25);
@@ -115,8 +120,8 @@ export class RedisCalls {
     }
   }
 
-  #due(): number {
-    return this.#clock.now() + this.#deadline * 1_000;
+  get #due(): number {
+    return this.#calls.in(this.#deadline);
   }
 }
 
@@ -124,11 +129,12 @@ export function unavailable(detail: string, cause?: unknown): Problem {
   return Object.assign(new Problem(503, 'Configuration unavailable', detail), { cause });
 }
 
-function timeOf([seconds, micros]: readonly [string, string]): number {
-  return Number(seconds) * 1_000_000 + Number(micros);
-}
-
 /** Whether a server has said no, where else nothing is known. */
 function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
+}
+
+/** Whether there was no connection to send it on. */
+function wasNotSent(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === 'STORE_UNAVAILABLE';
 }

@@ -3,13 +3,13 @@ import { SluiceError } from '@sluice/core';
 import { Problem } from '../problem.js';
 import type { AuditEntry, Configuration, Kind, RecoverySource } from './configuration.js';
 import { kinds, type Stored } from './contents.js';
-import { type RedisCalls, unavailable } from './redis-calls.js';
+import { type ConfigurationCalls, unavailable } from './redis-calls.js';
 import { recoverScript, stageScript, surveyScript } from './redis-scripts.js';
 import { entryOf, textOf } from './redis-values.js';
 
 /** What a recovery needs of its store. */
 export interface RecoveryParts {
-  readonly calls: RedisCalls;
+  readonly calls: ConfigurationCalls;
   /** The highest version that was seen, and the name of the write that made it. */
   readonly seen: readonly [version: number, write: string];
   /** What Redis has left. @throws SluiceError `UNUSABLE_STATE` for what is not to be read. */
@@ -74,7 +74,7 @@ function stage(configuration: Configuration, base: number): Staged {
 }
 
 /** Puts the hashes together; resolves to their keys. Those of a process that dies meanwhile go by themselves. */
-async function send(calls: RedisCalls, { texts }: Staged): Promise<readonly string[]> {
+async function send(calls: ConfigurationCalls, { texts }: Staged): Promise<readonly string[]> {
   const name = randomUUID();
   const keys = kinds.map((kind) => calls.keys[0]!.replace(/version$/, `recovery:${name}:${kind}`));
   for (const [i, pairs] of texts.entries()) {

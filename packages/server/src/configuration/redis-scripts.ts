@@ -1,3 +1,5 @@
+import { fence } from '../redis/fence.js';
+
 /** Opens every script: the keys, which share a slot, and what the version's key says of the others. */
 const prelude = `
 local version_key, audit = KEYS[1], KEYS[5]
@@ -58,9 +60,6 @@ local write = item and item[1] == string.format('%.0f-0', found[1]) and item[2][
 return { 'version', found[1], write }
 `;
 
-/** KEYS: as above. Reply: the time of the server, in seconds and microseconds. */
-export const timeScript = `return redis.call('TIME')`;
-
 /** KEYS: as above. ARGV: name of a write. Reply: the time, and the write, or nothing where it was not made. */
 export const lookScript = `${prelude}
 local time = redis.call('TIME')
@@ -79,12 +78,10 @@ return { time[1], time[2], made(ARGV[1], 1000) or false }
  * The audit log comes first: where writing is refused, that refuses it, and nothing is written by halves.
  */
 export const writeScript = `${prelude}
-local fence, write, which, kind, id, value, ends, expected, by = tonumber(ARGV[1]), unpack(ARGV, 2, 9)
+local write, which, kind, id, value, ends, expected, by = unpack(ARGV, 2, 9)
 local before = made(write, 20)
 if before then return before end
-
-local time = redis.call('TIME')
-if time[1] * 1000000 + time[2] > fence then return { 'late' } end
+${fence}if late then return { 'late' } end
 local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 local found, failure = state()
@@ -144,12 +141,10 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
  * what was put together is gone.
  */
 export const recoverScript = `${prelude}
-local fence, write, expected, version = tonumber(ARGV[1]), unpack(ARGV, 2, 4)
+local write, expected, version = unpack(ARGV, 2, 4)
 local before = made(write, 20)
 if before then return before end
-
-local time = redis.call('TIME')
-if time[1] * 1000000 + time[2] > fence then return { 'late' } end
+${fence}if late then return { 'late' } end
 if token() ~= expected then return { 'changed' } end
 for i = 1, 3 do
   if redis.call('HLEN', KEYS[5 + i]) ~= tonumber(ARGV[4 + i]) then return { 'changed' } end

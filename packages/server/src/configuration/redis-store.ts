@@ -12,7 +12,7 @@ import type {
 } from './configuration.js';
 import { Contents, kinds, type Stored } from './contents.js';
 import { LostWrites } from './lost-writes.js';
-import { RedisCalls, unavailable } from './redis-calls.js';
+import { ConfigurationCalls, unavailable } from './redis-calls.js';
 import { recover } from './redis-recovery.js';
 import { versionScript, writeScript } from './redis-scripts.js';
 import { endText, entryOf, storedOf, unreadable } from './redis-values.js';
@@ -36,7 +36,7 @@ type Decoded = Map<string, { readonly text: string; readonly stored: Stored }>;
  */
 export class RedisConfigurationStore implements ConfigurationStore {
   readonly #client: Redis | Cluster;
-  readonly #calls: RedisCalls;
+  readonly #calls: ConfigurationCalls;
   readonly #clock: Clock;
   readonly #auditLength: string;
   /** The version, one hash per kind, and the audit log. */
@@ -57,7 +57,7 @@ export class RedisConfigurationStore implements ConfigurationStore {
     this.#auditLength = String(auditLength);
     this.#keys = ['version', ...kinds, 'audit'].map((name) => `${prefix}:{config}:${name}`);
     this.#channel = `${prefix}:{config}:changed`;
-    this.#calls = new RedisCalls(client, this.#keys, deadline, clock);
+    this.#calls = new ConfigurationCalls(client, this.#keys, deadline, clock);
   }
 
   /**

@@ -28,6 +28,9 @@ import { createReader } from './reader.js';
 import { Rulebook } from './rulebook.js';
 import { ServiceStore, type StoreObserver } from './service-store.js';
 
+/** A user and the limits that go for him. */
+type Limited = Pick<User, 'id' | 'limits'>;
+
 /** What is told of each decision. */
 export interface Observation {
   readonly outcome: 'allowed' | 'refused' | 'shadow-refused';
@@ -143,7 +146,7 @@ export class Decider {
   }
 
   /** The state of every policy for a user, each with the id of its rule; `user` has the limits that go for him. */
-  async status(user: User): Promise<readonly { readonly rule: string | undefined; readonly state: Decision }[]> {
+  async status(user: Limited): Promise<readonly { readonly rule: string | undefined; readonly state: Decision }[]> {
     this.#override(user);
     const book = this.#book;
     const states = new Map<string, Decision>();
@@ -160,7 +163,7 @@ export class Decider {
   }
 
   /** Forgets what the user has taken from every policy. */
-  async reset(user: User): Promise<void> {
+  async reset(user: Limited): Promise<void> {
     this.#override(user);
     for (const pipeline of this.#book.pipelines()) await pipeline.reset(keyNames.user(user.id));
   }

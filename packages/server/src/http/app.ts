@@ -24,6 +24,7 @@ import { resources } from './resource-schemas.js';
 import type { RouteParts, Routes } from './route-parts.js';
 import { ruleRoutes } from './rules.js';
 import { answerSchema, problemSchema } from './schemas.js';
+import { statusRoutes } from './status.js';
 import { userRoutes } from './users.js';
 
 /** Milliseconds. A request that has not come in whole by then is given up. */
@@ -82,7 +83,7 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
     uiConfig: { validatorUrl: null },
   });
 
-  limited(app, parts, settings.checkLimit, 'checks', [checkRoutes, gatewayRoutes]);
+  limited(app, parts, settings.checkLimit, 'checks', [checkRoutes, statusRoutes, gatewayRoutes]);
   limited(app, parts, settings.adminLimit, 'administration', [
     ruleRoutes,
     recoveryRoutes,
@@ -137,7 +138,8 @@ function problemOf(error: FastifyError | Problem, reply: FastifyReply): Problem 
     return new Problem(400, 'Invalid request', error.message, [{ pointer: '/endpoint', detail: error.message }]);
   }
   if (error instanceof SluiceError && error.code === 'NO_IDENTITY') {
-    const detail = 'The rule for this request counts addresses, and the check names none. Send the ip of the client too.';
+    const detail =
+      'The rule for this request counts addresses, and the check names none. Send the ip of the client too.';
     return invalid([{ pointer: '/ip', detail }]);
   }
   if (error instanceof SluiceError && (error.code === 'STORE_UNAVAILABLE' || error.code === 'STORE_TIMEOUT')) {

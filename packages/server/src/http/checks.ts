@@ -1,12 +1,10 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
-import { Problem } from '../problem.js';
 import { answering } from './answering.js';
-import { type CheckBody, checkOf, isUserId } from './check-body.js';
-import { stateOf } from './policy-state.js';
-import { statusResource } from './resource-schemas.js';
+import { type CheckBody, checkOf } from './check-body.js';
 import type { Routes } from './route-parts.js';
 import { batchSchema, checkSchema, problems, reportSchema } from './schemas.js';
 import { simulationOf, simulationResource } from './simulation.js';
+import { checkUserId, userQuery } from './user-id.js';
 
 const decided = {
   200: { description: 'The request may pass.', $ref: 'Answer#' },
@@ -14,10 +12,8 @@ const decided = {
   ...problems,
 };
 
-const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#' } };
-
 /** Decisions on requests to other services. */
-export const checkRoutes: Routes = (app, { decider, access, metrics, users }) => {
+export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
   const authorise = (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction) => {
     access.authorise(request, 'check');
     done();
@@ -124,73 +120,4 @@ export const checkRoutes: Routes = (app, { decider, access, metrics, users }) =>
       return decide(reply, { userId: query.user_id }, 429, 429);
     },
   );
-
-  app.get<{ Params: { user_id: string } }>(
-    '/ratelimit/status/:user_id',
-    {
-      onRequest: authorise,
-      schema: {
-        summary: 'The state of every policy for a user',
-        tags: ['decisions'],
-        params: userParams,
-        response: { 200: { description: 'One state for each policy.', ...statusResource }, ...unknown, ...problems },
-      },
-    },
-    async ({ params }) => {
-      checkUserId(params.user_id);
-      const user = await users.find(params.user_id);
-      if (user === undefined) throw unknownUser(params.user_id);
-      const states = await decider.status(user);
-      const policies = states.map(({ rule, state }) => ({
-        policy: state.policy,
-        rule: rule ?? null,
-        ...stateOf(state),
-      }));
-      return { user_id: user.id, policies };
-    },
-  );
-
-  app.delete<{ Params: { user_id: string } }>(
-    '/ratelimit/status/:user_id',
-    {
-      onRequest: async (request) => void access.authorise(request, 'admin'),
-      schema: {
-        summary: 'Forgets what a user has taken from every policy',
-        tags: ['decisions'],
-        params: userParams,
-        response: { 204: { description: 'It is forgotten.', type: 'null' }, ...unknown, ...problems },
-      },
-    },
-    async ({ params }, reply) => {
-      checkUserId(params.user_id);
-      const user = await users.find(params.user_id);
-      if (user === undefined) throw unknownUser(params.user_id);
-      await decider.reset(user);
-      return reply.code(204).send();
-    },
-  );
 };
-
-const userId = { type: 'string', minLength: 1, maxLength: 256 } as const;
-const userQuery = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['user_id'],
-  properties: { user_id: userId },
-} as const;
-const userParams = { type: 'object', required: ['user_id'], properties: { user_id: userId } } as const;
-
-/** @throws Problem 400 for what no text is. */
-export function checkUserId(id: string): void {
-  if (isUserId(id)) return;
-  const detail = 'It must be text without control characters.';
-  throw new Problem(400, 'Invalid request', `user_id: ${detail}`, [{ parameter: 'user_id', detail }]);
-}
-
-export function unknownUser(id: string): Problem {
-  return new Problem(
-    404,
-    'Not found',
-    `There is no user ${JSON.stringify(id)}. Users are known from their first request on.`,
-  );
-}

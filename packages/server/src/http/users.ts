@@ -3,14 +3,13 @@ import type { FastifyRequest } from 'fastify';
 import { Problem } from '../problem.js';
 import { limitWords, parseLimits, policyLimits } from '../users/limits.js';
 import type { User } from '../users/user.js';
-import { checkUserId, unknownUser } from './checks.js';
 import { stateOf } from './policy-state.js';
 import { userOrPage } from './resource-schemas.js';
 import type { RouteParts, Routes } from './route-parts.js';
 import { problems } from './schemas.js';
+import { checkUserId, unknownUser, userIdSchema, userQuery } from './user-id.js';
 import { actorOf } from './versions.js';
 
-const userId = { type: 'string', minLength: 1, maxLength: 256 } as const;
 const unavailable = { 503: { description: 'Users cannot be written now.', $ref: 'Problem#' } };
 const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#' } };
 
@@ -32,7 +31,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
           type: 'object',
           additionalProperties: false,
           properties: {
-            user_id: userId,
+            user_id: userIdSchema,
             limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 100 },
             cursor: { type: 'string', maxLength: 600, description: 'Of the page before: its next.' },
           },
@@ -76,7 +75,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
           type: 'object',
           additionalProperties: false,
           required: ['user_id'],
-          properties: { user_id: userId, ...limitParameters },
+          properties: { user_id: userIdSchema, ...limitParameters },
         },
         response: { 200: { description: 'The user.', $ref: 'User#' }, ...unavailable, ...problems },
       },
@@ -101,12 +100,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
       schema: {
         summary: 'Removes a user, with limits and state',
         tags: ['users'],
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          required: ['user_id'],
-          properties: { user_id: userId },
-        },
+        querystring: userQuery,
         response: { 204: { description: 'The user is gone.', type: 'null' }, ...unknown, ...unavailable, ...problems },
       },
     },

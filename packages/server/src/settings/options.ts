@@ -81,6 +81,12 @@ export const options = {
       return read.refuse(`must be 1 to 64 characters of A-Z a-z 0-9 . _ : @ / -; got ${JSON.stringify(prefix)}.`);
     },
   }),
+  deadline: one(storage, {
+    value: 'duration',
+    help: 'with --redis: how long a decision waits for it before this instance answers by itself; up to 1m',
+    default: '50ms',
+    read: read.deadline,
+  }),
 
   algorithm: one(limits, {
     value: 'name',

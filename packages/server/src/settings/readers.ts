@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { compilePolicies, type Duration, type HeaderStyle, type PolicyText, SluiceError } from '@sluice/core';
-import { parseDuration, show } from '@sluice/core/toolkit';
+import { parseDeadline, parseDuration, show } from '@sluice/core/toolkit';
 
 /**
  * A Reader makes a setting of what was written for it: text from a flag or the environment, or a scalar of YAML.
@@ -39,12 +39,20 @@ export function rate(raw: unknown): number {
 
 /** A duration with its unit: a bare number would be taken for seconds by one and for milliseconds by another. */
 export function duration(raw: unknown): Duration {
-  const example = "like '500ms', '10s', '1m', '1h' or '30d', from 1ms to 366d";
+  return durationOf(raw, "like '500ms', '10s', '1m', '1h' or '30d', from 1ms to 366d", parseDuration);
+}
+
+/** How long a call may take. */
+export function deadline(raw: unknown): Duration {
+  return durationOf(raw, "like '50ms' or '1s', from 1ms to 1m", parseDeadline);
+}
+
+function durationOf(raw: unknown, example: string, parse: (raw: Duration, where: string) => number): Duration {
   if (typeof raw === 'number' || (typeof raw === 'string' && /^\d+$/.test(raw))) {
     return refuse(`needs a unit, ${example}; got ${show(raw)}.`);
   }
   try {
-    parseDuration(raw, '');
+    parse(raw as Duration, '');
   } catch {
     return refuse(`must be a duration ${example}; got ${show(raw)}.`);
   }

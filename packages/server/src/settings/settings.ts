@@ -13,6 +13,8 @@ export type StorageSettings =
       /** How many instances share the limits at the most, for the time when Redis fails. */
       readonly instances: number;
       readonly prefix: string;
+      /** How long a decision waits for Redis before this instance answers by itself; a minute at the most. */
+      readonly deadline: Duration;
     };
 
 /** What everybody is granted where no rule says otherwise. */

@@ -4,7 +4,7 @@ import type { OptionName } from './options.js';
 import type { StorageSettings } from './settings.js';
 import type { Given } from './sources.js';
 
-const ofRedis = ['redisSentinel', 'instances', 'prefix'] satisfies OptionName[];
+const ofRedis = ['redisSentinel', 'instances', 'prefix', 'deadline'] satisfies OptionName[];
 const ofFolder = ['dataDir', 'maxKeys'] satisfies OptionName[];
 
 /** Where the service keeps what it knows: a folder, or Redis where that is given. `undefined` after a mistake. */
@@ -38,7 +38,8 @@ export function storageOf(given: Given, folder: string, mistakes: Mistakes): Sto
   checkDatabases(given, urls, mistakes);
   const sentinel = given.value('redisSentinel');
   const prefix = given.value('prefix')!;
-  return { kind: 'redis', urls, ...(sentinel !== undefined && { sentinel }), instances, prefix };
+  const deadline = given.value('deadline')!;
+  return { kind: 'redis', urls, ...(sentinel !== undefined && { sentinel }), instances, prefix, deadline };
 }
 
 /** A cluster has only the one database. */

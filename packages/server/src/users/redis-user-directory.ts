@@ -2,16 +2,18 @@ import { type Clock, type Logger, SluiceError } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
 import { Problem } from '../problem.js';
+import { BoundedCalls } from '../redis/bounded-calls.js';
+import type { Script } from '../redis/script.js';
 import { bucketWords, limitFields } from './limits.js';
-import { RedisCalls } from './redis-calls.js';
 import { renewalOf } from './seen-users.js';
 import type { User, UserDirectory, UserLimits, UserPage } from './user.js';
-import { userFields, userOf } from './user-hash.js';
+import { refuseWrongType, userFields, userOf } from './user-hash.js';
 import { nameOfUser, UserKeys } from './user-keys.js';
 import { UserList } from './user-list.js';
+import { hearChanges } from './user-news.js';
 import { cursorOf, readCursor } from './user-pages.js';
 import { type Found, UserReader } from './user-reader.js';
-import { readUser, removeUser, setUser, timeOfServer, type UserScript, withdrawUser } from './user-scripts.js';
+import { readUser, removeUser, setUser, withdrawUser } from './user-scripts.js';
 
 export interface RedisUserDirectoryOptions {
   /** Stays its owner's: it is neither configured nor closed here. */
@@ -43,7 +45,7 @@ const bound = 1_000;
  */
 export class RedisUserDirectory implements UserDirectory {
   readonly #options: RedisUserDirectoryOptions;
-  readonly #calls: RedisCalls;
+  readonly #calls: BoundedCalls;
   readonly #keys: UserKeys;
   readonly #list: UserList;
   readonly #reader: UserReader;
@@ -58,7 +60,7 @@ export class RedisUserDirectory implements UserDirectory {
     const { patience = 100, cacheSize = 100_000, sweepEvery = 60_000 } = options;
     this.#options = options;
     this.#patience = patience;
-    this.#calls = new RedisCalls(client, clock);
+    this.#calls = new BoundedCalls(client, clock);
     this.#keys = new UserKeys(prefix);
     this.#list = new UserList({ calls: this.#calls, keys: this.#keys, clock, maxUsers, sweepEvery });
     const renewal = renewalOf(ttl * 1_000);
@@ -70,7 +72,7 @@ export class RedisUserDirectory implements UserDirectory {
       fresh: Math.min(1_000_000, renewal),
       renewal,
     });
-    this.#unsubscribe = this.#subscribe();
+    this.#unsubscribe = hearChanges(options.subscriber, this.#keys.channel, this.#reader);
   }
 
   see(id: string): User | Promise<User> {
@@ -81,7 +83,7 @@ export class RedisUserDirectory implements UserDirectory {
   async find(id: string): Promise<User | undefined> {
     const key = this.#keys.hash(nameOfUser(id));
     try {
-      return await this.#look(id, key, this.#calls.in(bound));
+      return userOf(id, key, await this.#fields(key, this.#calls.in(bound)));
     } catch (error) {
       throw this.#unavailable(error, 'The user could not be read.');
     }
@@ -163,7 +165,7 @@ export class RedisUserDirectory implements UserDirectory {
     const register = clock.now() >= this.#fullUntil;
     const args = [ttl, flag(renew), flag(register), this.#now(), name === id ? '' : id].map(String);
     const until = this.#calls.in(this.#patience);
-    const [made, ...values] = await this.#calls.run(until, readUser, key, ...args).catch(refuseWrongType(key));
+    const [made, ...values] = await this.#calls.run(until, readUser, [key], args).catch(refuseWrongType(key));
     const user = userOf(id, key, values as (string | null)[]);
     if (made === 2) this.#fill();
     if (user === undefined) return { user, renewed: false };
@@ -179,7 +181,7 @@ export class RedisUserDirectory implements UserDirectory {
       .then(async (isListed) => {
         if (isListed) return;
         this.#fill();
-        await this.#calls.run(this.#calls.in(bound), withdrawUser, key);
+        await this.#calls.run(this.#calls.in(bound), withdrawUser, [key]);
       })
       // He expires by himself.
       .catch(() => {})
@@ -196,64 +198,30 @@ export class RedisUserDirectory implements UserDirectory {
    * Runs a script that changes nothing once nobody waits for it any more: it is told when that is by the clock of the
    * server that has the key.
    */
-  async #write(until: number, script: UserScript, name: string, id: string, ...args: readonly string[]) {
+  async #write(until: number, script: Script, name: string, id: string, ...args: readonly string[]) {
     const key = this.#keys.hash(name);
-    const [seconds, micros] = await this.#calls.run(until, timeOfServer, key);
-    const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-    const fence = now + Math.floor((until - this.#options.clock.now()) / 1_000);
-    const reply = await this.#calls.run(until, script, key, String(fence), this.#keys.channel, id, ...args);
+    const fence = await this.#calls.fence(until, key);
+    const reply = await this.#calls.run(until, script, [key], [fence, this.#keys.channel, id, ...args]);
     if (reply[0] === -1)
       throw new SluiceError('STORE_TIMEOUT', 'The call reached Redis too late, and changed nothing.');
     return reply;
   }
 
-  async #look(id: string, key: string, until: number): Promise<User | undefined> {
-    const values = await this.#calls
-      .ask(until, (client) => client.hmget(key, ...userFields))
-      .catch(refuseWrongType(key));
-    return userOf(id, key, values);
+  #fields(key: string, until: number): Promise<(string | null)[]> {
+    return this.#calls.ask(until, (client) => client.hmget(key, ...userFields)).catch(refuseWrongType(key));
   }
 
   /** The user of a name in the set. What is kept of one and cannot be used does not keep the others from being shown. */
   async #named(name: string, until: number): Promise<User | undefined> {
     const key = this.#keys.hash(name);
     try {
-      const values = await this.#calls
-        .ask(until, (client) => client.hmget(key, ...userFields))
-        .catch(refuseWrongType(key));
+      const values = await this.#fields(key, until);
       return userOf(values.at(-1) ?? name, key, values);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'UNUSABLE_STATE') throw error;
       this.#options.logger.warn(error.message);
       return undefined;
     }
-  }
-
-  /** A connection to a single server tells when it is lost. That of a cluster does not, and is not relied on. */
-  #subscribe(): () => void {
-    const { subscriber } = this.#options;
-    const { channel } = this.#keys;
-    const onMessage = (on: string, id: string) => {
-      if (on === channel) this.#reader.changed(id);
-    };
-    const onReady = () => {
-      subscriber.subscribe(channel).then(
-        () => this.#reader.hear(!subscriber.isCluster && subscriber.status === 'ready'),
-        // The connection was lost again: there is a next one.
-        () => this.#reader.hear(false),
-      );
-    };
-    const onClose = () => this.#reader.hear(false);
-    subscriber.on('message', onMessage);
-    subscriber.on('ready', onReady);
-    subscriber.on('close', onClose);
-    if (subscriber.status === 'ready') onReady();
-    return () => {
-      subscriber.off('message', onMessage);
-      subscriber.off('ready', onReady);
-      subscriber.off('close', onClose);
-      if (subscriber.status === 'ready') subscriber.unsubscribe(channel).catch(() => {});
-    };
   }
 
   #unavailable(error: unknown, what: string): Problem {
@@ -274,16 +242,4 @@ const inDoubt =
 
 function flag(yes: boolean): string {
   return yes ? '1' : '0';
-}
-
-/** A key that is no hash is that one user's trouble, not the server's. */
-function refuseWrongType(key: string): (error: unknown) => never {
-  return (error) => {
-    if (!(error instanceof Error) || !error.message.includes('WRONGTYPE')) throw error;
-    throw new SluiceError(
-      'UNUSABLE_STATE',
-      `What Redis keeps under ${key} is no user. Set his limits anew, or delete the key.`,
-      { cause: error },
-    );
-  };
 }

@@ -49,3 +49,15 @@ function unusable(key: string, what: string): SluiceError {
     `The user kept in Redis as ${key} ${what}. Set his limits anew, or delete the key.`,
   );
 }
+
+/** A key that is no hash is that one user's trouble, not the server's. */
+export function refuseWrongType(key: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof Error) || !error.message.includes('WRONGTYPE')) throw error;
+    throw new SluiceError(
+      'UNUSABLE_STATE',
+      `What Redis keeps under ${key} is no user. Set his limits anew, or delete the key.`,
+      { cause: error },
+    );
+  };
+}

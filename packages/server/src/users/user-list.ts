@@ -1,5 +1,5 @@
 import type { Clock } from '@sluice/core';
-import type { RedisCalls } from './redis-calls.js';
+import type { BoundedCalls } from '../redis/bounded-calls.js';
 import type { UserKeys } from './user-keys.js';
 import { listUser } from './user-scripts.js';
 
@@ -13,7 +13,7 @@ const turns = 60;
 const rest = 10;
 
 export interface UserListOptions {
-  readonly calls: RedisCalls;
+  readonly calls: BoundedCalls;
   readonly keys: UserKeys;
   readonly clock: Clock;
   readonly maxUsers: number;
@@ -47,7 +47,7 @@ export class UserList {
   /** Adds a name, and tells whether it is in the set now. There is room for it always if it is `wanted`. */
   async add(name: string, wanted: boolean, until = this.#options.calls.in(bound)): Promise<boolean> {
     const { calls, keys, maxUsers } = this.#options;
-    const [isIn, size] = await calls.run(until, listUser, keys.set, name, String(wanted ? -1 : maxUsers));
+    const [isIn, size] = await calls.run(until, listUser, [keys.set], [name, wanted ? -1 : maxUsers]);
     this.#size = Number(size);
     return Number(isIn) === 1;
   }

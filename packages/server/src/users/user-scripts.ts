@@ -1,15 +1,6 @@
-import { createHash } from 'node:crypto';
+import { fence } from '../redis/fence.js';
+import { script } from '../redis/script.js';
 import { userFields } from './user-hash.js';
-
-/** A UserScript is Lua source, and the digest by which a server that has seen it knows it. */
-export interface UserScript {
-  readonly text: string;
-  readonly sha: string;
-}
-
-function script(text: string): UserScript {
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
-}
 
 const fields = userFields.map((field) => `'${field}'`).join(', ');
 
@@ -73,30 +64,14 @@ return { 1, size + 1 }
 `);
 
 /**
- * Tells the time of the server that has a key.
- *
- * KEYS   the key
- * reply  seconds and microseconds, as texts
- */
-export const timeOfServer = script(`
-return redis.call('TIME')
-`);
-
-/** Ends a call that arrives when nobody waits for its answer any more: then it changes nothing. */
-const fence = `
-local time = redis.call('TIME')
-if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[1]) then return { -1 } end
-`;
-
-/**
  * Sets the limits of a user, instead of any he had.
  *
  * KEYS   his hash
- * ARGV   the fence in milliseconds, the channel, his id, the time as text, '1' if the key has a digest, the two fields of
+ * ARGV   the fence, the channel, his id, the time as text, '1' if the key has a digest, the two fields of
  *        the other bucket, then those of his limits and their values
  * reply  1, and since when there is such a user; -1 if it came too late
  */
-export const setUser = script(`${fence}
+export const setUser = script(`${fence}if late then return { -1 } end
 local created = redis.pcall('HGET', KEYS[1], 'created_at')
 -- What is no hash makes way for one.
 if type(created) == 'table' then redis.call('DEL', KEYS[1]) end
@@ -114,10 +89,10 @@ return { 1, created }
  * Removes a user.
  *
  * KEYS   his hash
- * ARGV   the fence in milliseconds, the channel, his id
+ * ARGV   the fence, the channel, his id
  * reply  1 if there was such a user, else 0; -1 if it came too late
  */
-export const removeUser = script(`${fence}
+export const removeUser = script(`${fence}if late then return { -1 } end
 local removed = redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return { removed }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
 import { RedisCluster } from '../../../../test/support/redis/cluster.ts';
-import { withServices } from '../support/service.ts';
+import { onUrls, withServices } from '../support/service.ts';
 import { actsAsOne } from './shared-service.ts';
 
 describe('Two instances on a Redis Cluster', () => {
@@ -13,7 +13,5 @@ describe('Two instances on a Redis Cluster', () => {
   });
   afterAll(() => cluster?.stop());
 
-  actsAsOne(
-    withServices(() => ({ kind: 'redis', urls: cluster!.urls.slice(0, 3), instances: 2, prefix: 'ratelimit' })),
-  );
+  actsAsOne(withServices(() => onUrls(cluster!.urls.slice(0, 3))));
 });

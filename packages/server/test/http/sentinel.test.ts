@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RedisSentinels } from '../../../../test/support/redis/sentinel.ts';
 import { until } from '../../../../test/support/redis/until.ts';
-import { withServices } from '../support/service.ts';
+import { onUrls, withServices } from '../support/service.ts';
 import { actsAsOne } from './shared-service.ts';
 
 describe('Two instances on a master that sentinels watch over', () => {
@@ -16,7 +16,7 @@ describe('Two instances on a master that sentinels watch over', () => {
 
   const start = withServices(() => {
     const urls = set!.sentinels.map(({ url }) => url);
-    return { kind: 'redis', urls, sentinel: set!.name, instances: 2, prefix: 'ratelimit' };
+    return onUrls(urls, set!.name);
   });
 
   actsAsOne(start);

@@ -29,6 +29,17 @@ onBothBackends('GET /check', (start) => {
 });
 
 onBothBackends('/ratelimit/status/{user_id}', (start) => {
+  it('tells of who was counted and could not be registered, and forgets that too', async () => {
+    const service = await start({ defaults, maxUsers: 1 });
+    for (const id of ['alice', 'bob', 'bob']) await service.check({ user_id: id });
+    expect((await service.get('/users?user_id=bob')).status).toBe(404);
+    const { policies } = (await service.get('/ratelimit/status/bob')).json;
+    expect(policies).toMatchObject([{ policy: 'default', remaining: 3 }]);
+    expect((await service.delete('/ratelimit/status/bob')).status).toBe(204);
+    expect((await service.get('/ratelimit/status/bob')).status).toBe(404);
+    expect((await service.check({ user_id: 'bob', cost: 0 })).json.remaining).toBe(5);
+  });
+
   it('has the state of every policy, and forgets all of it when it is deleted', async () => {
     const service = await start({ defaults });
     await service.post('/ratelimit/rules', { id: 'login', endpoint: '/login', limit: 3, window: '365d' });
