@@ -20,5 +20,10 @@ export function createLog(level: Settings['logLevel']): Pino {
 
 /** What the parts of Sluice tell an operator, as lines of that log. */
 export function loggerOf(log: Pino): Logger {
+  return { warn: (message) => log.warn(message), info: (message) => log.info(message) };
+}
+
+/** The same, for what tells of every refusal: that is for who looks for one, since there may be thousands in a second. */
+export function quietLoggerOf(log: Pino): Logger {
   return { warn: (message) => log.warn(message), info: (message) => log.debug(message) };
 }

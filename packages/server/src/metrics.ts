@@ -96,6 +96,17 @@ export class Metrics {
     if (source === 'fallback' || source === 'open' || source === 'closed') this.#storeErrors.inc();
   }
 
+  /** Forgets what was counted of rules that there are no more. */
+  keep(rules: { has(id: string): boolean }): void {
+    for (const rule of this.#decidedByRule.keys()) {
+      if (rule === 'default' || rules.has(rule)) continue;
+      this.#decidedByRule.delete(rule);
+      this.#near.remove({ rule });
+    }
+    const left = this.#decisions.filter(({ labels }) => this.#decidedByRule.has(labels.rule));
+    this.#decisions.splice(0, this.#decisions.length, ...left);
+  }
+
   /** Seconds. */
   decisionTook(seconds: number): void {
     this.#decisionTime.observe(seconds);

@@ -10,7 +10,7 @@ import { Decider } from './decisions/decider.js';
 import { Access } from './http/access.js';
 import { createApp } from './http/app.js';
 import { Connections } from './http/connections.js';
-import { createLog, loggerOf } from './log.js';
+import { createLog, loggerOf, quietLoggerOf } from './log.js';
 import { Metrics } from './metrics.js';
 import type { Settings } from './settings/settings.js';
 
@@ -64,7 +64,7 @@ async function serve(settings: Settings, backend: Backend, log: Pino, clock: Clo
     lists: settings.lists,
     headers: settings.headers,
     clock,
-    logger,
+    logger: quietLoggerOf(log),
     observe: (observation) => {
       metrics.decided(observation);
       analytics.count(observation);
@@ -72,7 +72,10 @@ async function serve(settings: Settings, backend: Backend, log: Pino, clock: Clo
     observeStore: (ms, failed) => metrics.storeTook(ms / 1_000, failed),
   });
   live = await LiveConfiguration.start(backend.configuration, {
-    apply: (configuration) => decider.apply(configuration),
+    apply: (configuration) => {
+      decider.apply(configuration);
+      metrics.keep(new Set([...settings.rules.map(({ id }) => id), ...configuration.rules.keys()]));
+    },
     logger,
     clock,
   });

@@ -5,8 +5,11 @@ import { Problem, type ProblemPart } from './problem.js';
 /** Where in a request something is. */
 export type Place = 'body' | 'querystring' | 'params' | 'headers';
 
+/** Parts that are told of at once. */
+const most = 100;
+
 const common = {
-  allErrors: false,
+  allErrors: true,
   removeAdditional: false,
   strictTypes: false,
   useDefaults: true,
@@ -44,7 +47,7 @@ export function partsOf(errors: readonly ErrorObject[], place: Place, root = '')
   // Why each of several alternatives is not met is told by the one that says that none is.
   const choices = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => `${schemaPath}/`);
   const told = errors.filter(({ schemaPath }) => !choices.some((choice) => schemaPath.startsWith(choice)));
-  return told.map((error) => {
+  return told.slice(0, most).map((error) => {
     const pointer = root + pointerOf(error);
     const detail = detailOf(error);
     return place === 'body' ? { pointer, detail } : { parameter: pointer.slice(root.length + 1), detail };

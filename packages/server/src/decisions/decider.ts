@@ -14,6 +14,7 @@ import {
   type Reader,
   type RequestDecision,
   type RequestEvent,
+  SluiceError,
   type Store,
 } from '@sluice/core';
 import { cleanReading } from '@sluice/core/toolkit';
@@ -100,7 +101,7 @@ export class Decider {
       const stored = [...configuration.rules.values()].sort((a, b) => a.version - b.version);
       this.#book = this.#compile(stored.map(({ rule }) => rule));
       this.#rules = configuration.rules;
-      for (const [id, why] of this.inactive) this.#options.logger.warn(` the rule '${id}' is not in force. ${why}`);
+      for (const [id, why] of this.inactive) this.#options.logger.warn(`The rule '${id}' is not in force. ${why}`);
     }
     for (const list of ['allow', 'block'] as const) this.#applyList(list, configuration[list]);
   }
@@ -114,6 +115,24 @@ export class Decider {
   check(check: Check): MaybePromise<Answered> {
     const user = this.#prepare(check);
     return isPromise(user) ? user.then(() => this.#check(check)) : this.#check(check);
+  }
+
+  /**
+   * The first of the checks that a rule counts by an address it does not have, if there is one: it cannot be decided on,
+   * and nothing is charged to find out.
+   */
+  async uncountable(checks: readonly Check[]): Promise<number | undefined> {
+    if (!this.#book.countsByIdentity) return undefined;
+    for (const [i, check] of checks.entries()) {
+      if (check.ip !== undefined) continue;
+      try {
+        await this.#book.pipelineOf(check).judge(check, false);
+      } catch (error) {
+        if (error instanceof SluiceError && error.code === 'NO_IDENTITY') return i;
+        throw error;
+      }
+    }
+    return undefined;
   }
 
   /** Decides on all, each as `check` would, the first ones first. */
@@ -155,6 +174,8 @@ export class Decider {
         const { policy, resetAfter } = state;
         // For who has limits of his own, those of everybody say nothing.
         if (policy === 'default' && user.limits !== undefined) continue;
+        const { identity = 'user' } = book.ruleOf(policy, undefined) ?? {};
+        if (identity !== 'user' && resetAfter === 0) continue;
         // Ceilings are of addresses, and of users only where API keys came with them.
         if (resetAfter > 0 || !policy.endsWith('-ceiling')) states.set(policy, state);
       }

@@ -21,6 +21,7 @@ export class Rulebook {
   readonly #idsByMatch = new Map<string, string>();
   readonly #tiers = new Map<string, Routed>();
   readonly #untiered: Routed;
+  readonly #countsByIdentity: boolean;
 
   /** Rules that are not in force, by their ids, and why: of two that cannot stand beside one another the later one. */
   readonly inactive: ReadonlyMap<string, string>;
@@ -40,6 +41,7 @@ export class Rulebook {
       if (rule.mode !== 'off') active.push(rule);
     }
     this.inactive = inactive;
+    this.#countsByIdentity = active.some(({ identity }) => identity !== undefined);
     this.#rules = new Map(active.map((rule) => [rule.id, rule]));
     for (const rule of [...active].sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))) {
       this.#idsByMatch.set(matchOf(rule), rule.id);
@@ -54,6 +56,11 @@ export class Rulebook {
       const own = active.filter((rule) => rule.tier === tier);
       this.#tiers.set(tier, routed([...own, ...untiered.flatMap((rule) => besides(rule, own))]));
     }
+  }
+
+  /** Whether any rule says itself who is counted, so that a check may lack what it counts by. */
+  get countsByIdentity(): boolean {
+    return this.#countsByIdentity;
   }
 
   /** What decides on a check. */

@@ -101,9 +101,17 @@ export class ServiceStore implements Store {
   }
 }
 
+/**
+ * What the pipeline is told of the policies it has asked for: their names, by which it finds the numbers; and of the
+ * limits that no rule says, which may be told by what a bucket holds, that as the limit.
+ */
 function named(decisions: readonly Decision[], charges: readonly Charge[]): readonly Decision[] {
-  if (decisions.every(({ policy }, i) => policy === charges[i]!.policy.name)) return decisions;
-  return decisions.map((decision, i) => ({ ...decision, policy: charges[i]!.policy.name }));
+  return decisions.map((decision, i) => {
+    const { policy } = charges[i]!;
+    if (policy.name === 'override') return { ...decision, policy: policy.name, limit: policy.capacity };
+    if (policy.name !== 'default' || policy.capacity <= policy.limit) return decision;
+    return { ...decision, limit: policy.capacity };
+  });
 }
 
 /** The id of the user, where it can stand for itself. */

@@ -1,6 +1,5 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import { SluiceError } from '@sluice/core';
 import { rateLimit } from '@sluice/fastify';
 import {
   type FastifyBaseLogger,
@@ -12,9 +11,10 @@ import {
 } from 'fastify';
 import type { Logger as Pino } from 'pino';
 import { Problem } from '../problem.js';
-import { compileSchema, invalid, type Place, partsOf } from '../validation.js';
+import { compileSchema, type Place } from '../validation.js';
 import { analyticsRoutes } from './analytics.js';
 import { checkRoutes } from './checks.js';
+import { answerError } from './failures.js';
 import { gatewayRoutes } from './gateway.js';
 import { listRoutes } from './lists.js';
 import { completed, description } from './openapi.js';
@@ -27,8 +27,9 @@ import { answerSchema, problemSchema } from './schemas.js';
 import { statusRoutes } from './status.js';
 import { userRoutes } from './users.js';
 
-/** Milliseconds. A request that has not come in whole by then is given up. */
+/** Milliseconds. A request that has not come in whole by then is given up, and its header by then. */
 const requestTimeout = 10_000;
+const headersTimeout = 5_000;
 const keepAliveTimeout = 72_000;
 
 /** Makes the HTTP service of its parts. */
@@ -39,6 +40,10 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
     requestTimeout,
     keepAliveTimeout,
     connectionTimeout: 0,
+    // Node looks only so often for requests that take too long.
+    http: { headersTimeout, connectionsCheckingInterval: 1_000 },
+    // A HEAD of GET /check would charge, and tell nothing.
+    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 5_000 },
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: !log.isLevelEnabled('debug') }),
@@ -115,53 +120,6 @@ function limited(
       });
     for (const add of routes) await scope.register(async (own) => add(own, parts));
   });
-}
-
-/** Answers with problem details, whatever went wrong, and with nothing that is for the operator. */
-function answerError(error: FastifyError | Problem, reply: FastifyReply): void {
-  const problem = problemOf(error, reply);
-  reply.code(problem.status).headers(problem.headers).type('application/problem+json').send(JSON.stringify(problem));
-}
-
-function problemOf(error: FastifyError | Problem, reply: FastifyReply): Problem {
-  if (error instanceof Problem) return error;
-  if (error.validation !== undefined)
-    return invalid(partsOf(error.validation as never, (error.validationContext ?? 'body') as Place));
-  const { statusCode = 500, code } = error;
-  // The path is not repeated: it may hold an API key.
-  if (code === 'FST_ERR_BAD_URL') return invalid([{ parameter: 'path', detail: 'It has an escape that is none.' }]);
-  if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return invalid([{ pointer: '', detail: 'It is empty, and no JSON.' }]);
-  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY' || error instanceof SyntaxError) {
-    return invalid([{ pointer: '', detail: `It is no JSON: ${error.message}.` }]);
-  }
-  if (error instanceof SluiceError && (error as SluiceError & { statusCode?: number }).statusCode === 400) {
-    return new Problem(400, 'Invalid request', error.message, [{ pointer: '/endpoint', detail: error.message }]);
-  }
-  if (error instanceof SluiceError && error.code === 'NO_IDENTITY') {
-    const detail =
-      'The rule for this request counts addresses, and the check names none. Send the ip of the client too.';
-    return invalid([{ pointer: '/ip', detail }]);
-  }
-  if (error instanceof SluiceError && (error.code === 'STORE_UNAVAILABLE' || error.code === 'STORE_TIMEOUT')) {
-    return new Problem(503, 'Service unavailable', error.message);
-  }
-  if (statusCode >= 400 && statusCode < 500)
-    return new Problem(statusCode, titleOf(statusCode), `${error.message}.`.replace(/\.\.$/, '.'));
-  reply.log.error({ err: error }, 'a request has failed');
-  return new Problem(500, 'Internal server error', 'The request has failed. The log of the service says more.');
-}
-
-function titleOf(status: number): string {
-  return (
-    {
-      404: 'Not found',
-      405: 'Method not allowed',
-      408: 'Request timeout',
-      413: 'Content too large',
-      415: 'Unsupported media type',
-      431: 'Header fields too large',
-    }[status] ?? 'Invalid request'
-  );
 }
 
 /** What every answer carries: to browsers, it is no page, and nothing of any other site. */

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import { answering } from './answering.js';
 import { type CheckBody, checkOf } from './check-body.js';
+import { lacksAddress } from './failures.js';
 import type { Routes } from './route-parts.js';
 import { batchSchema, checkSchema, problems, reportSchema } from './schemas.js';
 import { simulationOf, simulationResource } from './simulation.js';
@@ -56,6 +57,8 @@ export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
     },
     async ({ body }) => {
       const checks = body.checks.map((check, i) => checkOf(check, (field) => ({ pointer: `/checks/${i}/${field}` })));
+      const lacking = await decider.uncountable(checks);
+      if (lacking !== undefined) throw lacksAddress(`/checks/${lacking}`);
       const begun = performance.now();
       const answered = await decider.checkAll(checks);
       const each = (performance.now() - begun) / 1_000 / checks.length;

@@ -1,6 +1,6 @@
-import { AccessList } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import type { ListName, RuleDocument } from '../configuration/configuration.js';
+import { entryOf } from '../configuration/list-entry.js';
 import { parseRules } from '../configuration/rule-document.js';
 import { Problem, type ProblemPart } from '../problem.js';
 import type { ConfigFile, Path } from './config-file.js';
@@ -48,17 +48,17 @@ export function listsOf(
       );
     } else {
       for (const [i, entry] of entries.entries()) {
-        mistakes.catch(file.placeOf(['lists', name, i]), () => lists[list].push(entryOf(entry)));
+        mistakes.catch(file.placeOf(['lists', name, i]), () => lists[list].push(listed(entry)));
       }
     }
   }
   return lists;
 }
 
-function entryOf(entry: unknown): string {
+/** An entry as it is kept: written here as it is sent to the API. */
+function listed(entry: unknown): string {
   if (typeof entry !== 'string') return refuse(`must be text; got ${show(entry)}. In YAML, put it into quotes.`);
-  sayingWhy(() => new AccessList([entry]), 'AccessList');
-  return entry;
+  return sayingWhy(() => entryOf(entry), 'The list');
 }
 
 /** The steps of a JSON pointer, RFC 6901. */

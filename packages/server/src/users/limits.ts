@@ -1,7 +1,7 @@
 import { type Policy, SluiceError } from '@sluice/core';
 import { parseDuration, show } from '@sluice/core/toolkit';
 import { Problem, type ProblemPart } from '../problem.js';
-import { fillingTime, nearestRate, rateOf, ratioOf } from './rate.js';
+import { nearestRate, rateOf, ratioOf } from './rate.js';
 import type { UserLimits } from './user.js';
 
 /** The names of the two numbers of a bucket: what it holds, and how fast that comes back. */
@@ -19,17 +19,14 @@ const largest = 1_000_000_000;
 const century = 100 * parseDuration('366d', 'A year');
 
 /**
- * The policy that grants what the limits say: where a whole number of milliseconds fills the bucket, `limit` is what it
- * holds; else `burst` is, of which exactly `limit` per `window` come back.
+ * The policy that grants what the limits say: a bucket of `burst` units, of which exactly `limit` per `window` come back.
  * @throws SluiceError `INVALID_POLICY` naming the number that no policy can grant, with one that can.
  */
 export function limitsPolicy(limits: UserLimits): Policy {
   const fault = faultOf(limits);
   if (fault !== undefined) throw new SluiceError('INVALID_POLICY', fault.detail);
   const { holds, rate } = numbersOf(limits);
-  const { algorithm } = limits;
-  const window = fillingTime(holds, rate);
-  return window === undefined ? { algorithm, ...ratioOf(rate)!, burst: holds } : { algorithm, limit: holds, window };
+  return { algorithm: limits.algorithm, ...ratioOf(rate)!, burst: holds };
 }
 
 /** The limits that say what a policy grants; `undefined` for one that is no bucket, or whose rate six decimals cannot tell. */

@@ -7,8 +7,6 @@ export interface Ratio {
 /** Units per window, of a policy. */
 const largestLimit = 1_000_000_000n;
 const second = 1_000n;
-/** Milliseconds. */
-const longestWindow = 366n * 86_400n * second;
 /** Parts of a rate of one per second, of which a whole number makes every rate with six decimals. */
 const million = 1_000_000n;
 
@@ -29,15 +27,6 @@ export function ratioOf(rate: number): Ratio | undefined {
   const times = second / gcd(second, window);
   if (limit * times <= largestLimit) return { limit: Number(limit * times), window: Number(window * times) };
   return limit <= largestLimit ? { limit: Number(limit), window: Number(window) } : undefined;
-}
-
-/** Milliseconds, from 1 to a year, in which so many units come back at a rate that is one; `undefined` where no whole number is exact. */
-export function fillingTime(units: number, rate: number): number | undefined {
-  const { limit, window } = ratioOf(rate)!;
-  const parts = BigInt(units) * BigInt(window);
-  if (parts % BigInt(limit) !== 0n) return undefined;
-  const time = parts / BigInt(limit);
-  return time <= longestWindow ? Number(time) : undefined;
 }
 
 /** The rate per second that is exactly `limit` units per `window` milliseconds; `undefined` where six decimals do not hold it. */

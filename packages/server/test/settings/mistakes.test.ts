@@ -79,6 +79,15 @@ describe('a mistake in the settings', () => {
     ],
     [{ instances: '2' }, '--instances: is about Redis, which is not given. Add --redis, or leave this out.'],
     [{ prefix: 'a' }, '--prefix: is about Redis, which is not given. Add --redis, or leave this out.'],
+    [{ deadline: '1s' }, '--deadline: is about Redis, which is not given. Add --redis, or leave this out.'],
+    [
+      { deadline: '61s', redis: 'redis://a', instances: '1' },
+      `--deadline: must be a duration like '50ms' or '1s', from 1ms to 1m; got "61s".`,
+    ],
+    [
+      { deadline: '50', redis: 'redis://a', instances: '1' },
+      `--deadline: needs a unit, like '50ms' or '1s', from 1ms to 1m; got "50".`,
+    ],
     [{ redisSentinel: 'a' }, '--redis-sentinel: is about Redis, which is not given. Add --redis, or leave this out.'],
     [
       { redis: 'redis://a', instances: '1', dataDir: 'x' },

@@ -64,7 +64,7 @@ describe('settings', () => {
   it('take a list as a repeated flag, between commas, and as a list of the file', () => {
     const urls = ['redis://10.0.0.1:1', 'redis://10.0.0.2:2', 'redis://10.0.0.3:3'];
     const instances = ['2'];
-    const storage = { kind: 'redis', urls, instances: 2, prefix: 'ratelimit' };
+    const storage = { kind: 'redis', urls, instances: 2, prefix: 'ratelimit', deadline: '50ms' };
     const [first, ...rest] = urls;
     for (const written of [
       { flags: { redis: urls, instances } },
@@ -85,7 +85,13 @@ describe('settings', () => {
       sentinel: 'main',
       instances: 1,
       prefix: 'api',
+      deadline: '50ms',
     });
+  });
+
+  it('say how long a decision waits for Redis', () => {
+    const flags = { redis: ['redis://10.0.0.1'], instances: ['1'], deadline: ['0.2s'] };
+    expect(settle({ flags }).settings.storage).toMatchObject({ deadline: '0.2s' });
   });
 
   it.each<[Texts, object]>([

@@ -64,6 +64,7 @@ const storage = fc.oneof(
       instances: number(1, 100),
       redisSentinel: fc.constantFrom('mymaster', 'main'),
       prefix: fc.stringMatching(/^[a-z]{1,9}$/),
+      deadline: fc.constantFrom('1ms', '50ms', '0.5s', '1m'),
     },
     { requiredKeys: ['redis', 'instances'] },
   ),

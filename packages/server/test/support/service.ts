@@ -103,6 +103,12 @@ export function onEmbedded(name: string, tests: (start: Start, backend: TestBack
   });
 }
 
+/** Redis for two instances, at these addresses. A decision waits for it long: the machine's load must not decide. */
+export function onUrls(urls: readonly string[], sentinel?: string): StorageSettings {
+  const common = { kind: 'redis', urls, instances: 2, prefix: 'ratelimit', deadline: '10s' } as const;
+  return sentinel === undefined ? common : { ...common, sentinel };
+}
+
 /** Runs a describe block on a real Redis, which each test finds empty. */
 export function onRedis(name: string, tests: (start: Start, backend: TestBackend) => void): void {
   describe(`${name} (Redis)`, () => {
@@ -112,7 +118,7 @@ export function onRedis(name: string, tests: (start: Start, backend: TestBackend
     });
     beforeEach(() => server!.cli('FLUSHALL'));
     afterAll(() => server?.stop());
-    const storage = (): StorageSettings => ({ kind: 'redis', urls: [server!.url], instances: 2, prefix: 'ratelimit' });
+    const storage = () => onUrls([server!.url]);
     tests(withServices(storage), { name: 'Redis', storage, redis: () => server });
   });
 }
