@@ -131,7 +131,7 @@ class Server {
       else if (this.kind === 'embedded')
         this.#port = await this.#actor.ask('startService', { kind: 'embedded', dataDir });
       else {
-        const storage = { kind: 'redis', urls: [redis], instances: 1, prefix: 'ratelimit' };
+        const storage = { kind: 'redis', urls: [redis], instances: 1, prefix: 'ratelimit', deadline: '50ms' };
         this.#port = await this.#actor.ask('startService', storage);
       }
     });

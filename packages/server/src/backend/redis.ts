@@ -4,6 +4,7 @@ import { clientOptions, clusterOptions, RedisStore } from '@sluice/redis';
 import { Cluster, Redis } from 'ioredis';
 import { RedisAnalytics } from '../analytics/redis-analytics.js';
 import { RedisConfigurationStore } from '../configuration/redis-store.js';
+import { keepConnected } from '../redis/lasting-connection.js';
 import type { Settings, StorageSettings } from '../settings/settings.js';
 import { RedisUserDirectory } from '../users/redis-user-directory.js';
 import { type Backend, closeAll } from './backend.js';
@@ -26,7 +27,7 @@ export async function openRedis(
   const opened: (() => unknown)[] = [];
   const connect = () => {
     const client = clientOf(urls, sentinel);
-    opened.unshift(() => client.disconnect());
+    opened.unshift(keepConnected(client, clock));
     return client;
   };
   try {

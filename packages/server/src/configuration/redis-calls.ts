@@ -104,7 +104,6 @@ export class ConfigurationCalls {
   /** Of an error of a server only the first word: the rest may tell of addresses. */
   #reasonOf(cause: unknown): string {
     if (isReply(cause)) return `Redis refused it (${cause.message.split(' ', 1)})`;
-    if (wasNotSent(cause)) return 'Redis cannot be reached';
     return `Redis did not answer within ${this.#deadline} ms`;
   }
 

@@ -1,6 +1,7 @@
 import { type Clock, SluiceError, systemClock } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
+import { keepConnected } from '../redis/lasting-connection.js';
 import type {
   AuditEntry,
   Change,
@@ -45,7 +46,7 @@ export class RedisConfigurationStore implements ConfigurationStore {
   readonly #listeners = new Set<() => void>();
   /** What was loaded last of each kind: most of it is the same the next time, and need not be read again. */
   readonly #known: Decoded[] = kinds.map(() => new Map());
-  #subscriber: Redis | Cluster | undefined;
+  #disconnect: (() => void) | undefined;
   /** The highest version that was ever seen, and the name of the write that made it, where that is known. */
   #seen: readonly [version: number, write: string] = [0, ''];
   #isClosed = false;
@@ -131,14 +132,14 @@ export class RedisConfigurationStore implements ConfigurationStore {
   onChange(listener: () => void): () => void {
     const own = () => listener();
     this.#listeners.add(own);
-    if (this.#subscriber === undefined && !this.#isClosed) this.#subscribe();
+    if (this.#disconnect === undefined && !this.#isClosed) this.#subscribe();
     return () => this.#listeners.delete(own);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#listeners.clear();
-    this.#subscriber?.disconnect();
+    this.#disconnect?.();
   }
 
   #subscribe(): void {
@@ -147,7 +148,7 @@ export class RedisConfigurationStore implements ConfigurationStore {
     };
     const client = this.#client;
     const subscriber = client.isCluster ? (client as Cluster).duplicate() : (client as Redis).duplicate();
-    this.#subscriber = subscriber;
+    this.#disconnect = keepConnected(subscriber, this.#clock);
     // It connects anew by itself; until it has, the poll of the version finds what is new.
     subscriber.on('error', () => {});
     subscriber.on('message', tell);
