@@ -198,9 +198,11 @@ function banOf(penalty: RateLimitOptions<unknown>['penalty'], name: string): Lin
 
 /** @throws SluiceError `INVALID_OPTION` for tiers that nobody could belong to, and for a choice without tiers. */
 function tiersOf<R>({ tiers, tier, defaultTier, rules }: RateLimitOptions<R, never>): readonly string[] {
-  const ofRules = Array.isArray(rules) ? rules.flatMap((rule) => Object.keys(rule?.tiers ?? {})) : [];
+  const list = Array.isArray(rules) ? rules : [];
+  const divided = list.flatMap((rule) => Object.keys(rule?.tiers ?? {}));
+  const single = list.flatMap((rule) => (typeof rule?.tier === 'string' ? [rule.tier] : []));
   if (tiers !== undefined) checkNames(tiers, Object.keys(Object(tiers)), 'tiers', "{ free: '100/1h', pro: '1000/1h' }");
-  const known = tiers === undefined ? [...new Set(ofRules)] : Object.keys(tiers);
+  const known = tiers === undefined ? [...new Set([...divided, ...single])] : Object.keys(tiers);
   if (known.length === 0) {
     const alone = tier !== undefined ? 'tier' : defaultTier !== undefined ? 'defaultTier' : undefined;
     if (alone === undefined && tiers === undefined) return known;
@@ -211,7 +213,16 @@ function tiersOf<R>({ tiers, tier, defaultTier, rules }: RateLimitOptions<R, nev
         : "rateLimit: 'tiers' has no tier. Add one, like tiers: { free: '100/1h' }.",
     );
   }
-  if (defaultTier === undefined || !known.includes(defaultTier)) {
+  const stranger = single.find((name) => !known.includes(name));
+  if (stranger !== undefined) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `rateLimit: a rule is for the tier ${show(stranger)}, which is none of 'tiers': ${known.join(', ')}.`,
+    );
+  }
+  // Where all that depends on a tier is rules for one, who has none is of none.
+  const isNeeded = tiers !== undefined || divided.length > 0;
+  if (defaultTier === undefined ? isNeeded : !known.includes(defaultTier)) {
     throw new SluiceError(
       'INVALID_OPTION',
       `rateLimit: 'defaultTier' must be the tier of whoever has none, or an unknown one: one of ${known.join(', ')}; got ${show(defaultTier)}.`,
@@ -220,7 +231,7 @@ function tiersOf<R>({ tiers, tier, defaultTier, rules }: RateLimitOptions<R, nev
   if (tier === undefined) {
     throw new SluiceError(
       'INVALID_OPTION',
-      `rateLimit: without 'tier' everybody is of the tier '${defaultTier}'. Add a function that tells the tier of a request.`,
+      `rateLimit: without 'tier' everybody is of ${defaultTier === undefined ? 'no tier' : `the tier '${defaultTier}'`}. Add a function that tells the tier of a request.`,
     );
   }
   return known;

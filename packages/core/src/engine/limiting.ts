@@ -88,6 +88,8 @@ export interface Rule<R> extends Limiting<R> {
    * @default 0
    */
   priority?: number;
+  /** The one tier that the rule is for; without, it is for all. For the same path, it goes before a rule for all. */
+  tier?: string;
   /** Rules of one group count together. One of them gives the limits. */
   group?: string;
   /** Counts beside the limiter's own limits instead of replacing them. @default false */

@@ -72,7 +72,7 @@ export class Planner<R> {
 
   #select(plan: Plan<R>, tier: unknown): MaybePromise<void> {
     const { rules, tiers, defaultTier } = this.#parts;
-    if (defaultTier !== undefined) plan.tier = tiers.includes(tier as string) ? (tier as string) : defaultTier;
+    plan.tier = tiers.includes(tier as string) ? (tier as string) : defaultTier;
     const { enforced, shadows } = rules.select(plan);
     // One reading of a path may be of a rule, and another of none.
     plan.rule = enforced.find(({ rule }) => rule !== undefined)?.rule;

@@ -15,10 +15,14 @@ export interface RouteEntry<T> {
   readonly priority?: number;
   /** One that does not apply to every request goes before one that does, of the same pattern. @default false */
   readonly isTrial?: boolean;
+  /** Of the same pattern, one that is for some requests only goes before one that is for all, and beside others. */
+  readonly tier?: string | undefined;
 }
 
 /** A Trial says which entries apply to a request. */
 export interface Trial<T> {
+  /** Whether the entry is for requests like this one; else it is as if it were not there. */
+  concerns(value: T): boolean;
   applies(value: T): boolean;
   /** Is given those that do not, and go before the one that does. */
   readonly passed: Set<T>;
@@ -68,7 +72,9 @@ export class RouteTable<T> {
   /** @throws SluiceError for patterns that are not supported, can never match, or are there twice. */
   constructor(entries: readonly RouteEntry<T>[]) {
     for (const entry of entries) this.#add(entry);
-    this.#isRanked = entries.some(({ priority = 0, isTrial }) => isTrial || priority !== (entries[0]!.priority ?? 0));
+    this.#isRanked = entries.some(
+      ({ priority = 0, isTrial, tier }) => isTrial || tier !== undefined || priority !== (entries[0]!.priority ?? 0),
+    );
     this.#routes = new Memo((route) => {
       const segments = parseRoute(route);
       if (segments === undefined) return foreign;
@@ -166,7 +172,9 @@ export class RouteTable<T> {
     const path = `/${segments.map((segment, i) => this.#forRouter(segment, i)).join('/')}`;
     for (const method of methods.length > 0 ? methods : ['']) {
       const others = hits.get(method) ?? [];
-      const same = others.find((one) => one.priority === priority && (one.entry.isTrial ?? false) === isTrial);
+      const same = others.find(
+        (one) => one.priority === priority && (one.entry.isTrial ?? false) === isTrial && one.entry.tier === entry.tier,
+      );
       if (same !== undefined) throw conflict(same.entry, entry, method);
       hits.set(method, [...others, hit].sort(compare));
       addRoute(this.#router, method, path, hit);
@@ -196,6 +204,7 @@ function first<T>(hits: readonly Hit<T>[], trial: Trial<T> | undefined): Hit<T> 
   if (trial === undefined) return hits[0];
   for (const hit of hits) {
     const { value } = hit.entry;
+    if (!trial.concerns(value)) continue;
     if (trial.applies(value)) return hit;
     trial.passed.add(value);
   }
@@ -209,6 +218,8 @@ function goesBefore<T>(a: Hit<T>, b: Hit<T>): boolean {
 function compare<T>(a: Hit<T>, b: Hit<T>): number {
   if (goesBefore(a, b)) return -1;
   if (goesBefore(b, a)) return 1;
+  const tiers = Number(b.entry.tier !== undefined) - Number(a.entry.tier !== undefined);
+  if (tiers !== 0) return tiers;
   return Number(b.entry.isTrial ?? false) - Number(a.entry.isTrial ?? false);
 }
 
@@ -231,6 +242,6 @@ function canonicalMethod(method: string): string {
 function conflict(first: RouteEntry<unknown>, second: RouteEntry<unknown>, method: string): SluiceError {
   return new SluiceError(
     'INVALID_OPTION',
-    `${second.where} (${show(second.match)}) and ${first.where} (${show(first.match)}) match the same ${method ? `${method} requests` : 'requests of any method'}; names of parameters make no difference. Remove one, or make their paths, methods or priorities differ.`,
+    `${second.where} (${show(second.match)}) and ${first.where} (${show(first.match)}) match the same ${method ? `${method} requests` : 'requests of any method'}; names of parameters make no difference. Remove one, or make their paths, methods, tiers or priorities differ.`,
   );
 }

@@ -22,6 +22,8 @@ export interface Selection<R> {
 interface Applied<R> {
   readonly quota: Quota<R>;
   readonly selection: Selection<R>;
+  /** The one tier that it is for. */
+  readonly tier: string | undefined;
 }
 
 const nothing: readonly never[] = [];
@@ -41,7 +43,7 @@ export class RuleSet<R> {
   readonly #quotas: readonly Quota<R>[];
   /** Absent where there are no rules. */
   readonly #table: RouteTable<Applied<R>> | undefined;
-  /** Whether there are rules that refuse some or nobody. */
+  /** Whether there are rules that refuse some or nobody, or are for some only. */
   readonly #hasTrials: boolean;
 
   constructor(reader: Reader<R>, rules: readonly Rule<R>[], others: Quota<R>, context: RuleContext<R>) {
@@ -51,7 +53,7 @@ export class RuleSet<R> {
     const entries = compileRules(reader, rules, others, context);
     this.#quotas = entries.map(({ value }) => value.quota);
     const active = entries.filter(({ value }) => value.quota.percent !== undefined);
-    this.#hasTrials = active.some(({ isTrial }) => isTrial);
+    this.#hasTrials = active.some(({ isTrial, tier }) => isTrial || tier !== undefined);
     if (active.length > 0) this.#table = new RouteTable(active);
   }
 
@@ -59,7 +61,7 @@ export class RuleSet<R> {
    * What a request is charged for. A rule that is a shadow for this client is as if it were not there, but that it
    * counts. A path that could be read in several ways is charged for all of them, so that none is a way around.
    */
-  select({ request, identity }: Plan<R>): Selection<R> {
+  select({ request, identity, tier }: Plan<R>): Selection<R> {
     const table = this.#table;
     if (table === undefined) return this.#othersAlone;
     const reader = this.#reader;
@@ -69,8 +71,9 @@ export class RuleSet<R> {
     if (!this.#hasTrials) return this.#sum(table.find(method, target, route), nothing);
     const lot = identity === undefined ? '' : lotOf(identity);
     const passed = new Set<Applied<R>>();
+    const concerns = (applied: Applied<R>) => applied.tier === undefined || applied.tier === tier;
     const applies = ({ quota }: Applied<R>) => isEnforced(quota.percent!, lot);
-    const found = table.find(method, target, route, { applies, passed });
+    const found = table.find(method, target, route, { concerns, applies, passed });
     return this.#sum(
       found,
       [...passed].map(({ quota }) => quota),
@@ -110,18 +113,18 @@ function compileRules<R>(
   for (const [i, rule] of rules.entries()) checkRule(rule, `rules[${i}]`);
   const groups = groupsOf(rules);
   const names = namesOf(rules, reader);
-  return rules.map(({ match, group, stack = false, priority = 0, by, lists, name: _, ...own }, i) => {
+  return rules.map(({ match, group, stack = false, priority = 0, tier, by, lists, name: _, ...own }, i) => {
     const where = `rules[${i}]`;
     const name = context.name === undefined ? names[i]! : `${context.name}-${names[i]}`;
     const shared = group === undefined ? {} : groups.get(group)!;
     const screen = lists === undefined ? undefined : context.screenOf(lists, `${where}: lists`, match);
     const quota = new Quota<R>({ ...shared, ...own }, { ...context, where, name, rule: match, by, screen });
     const selection = { enforced: stack ? [quota, others] : [quota], shadows: nothing };
-    return { match, where, priority, isTrial: quota.percent !== 100, value: { quota, selection } };
+    return { match, where, priority, tier, isTrial: quota.percent !== 100, value: { quota, selection, tier } };
   });
 }
 
-const ruleNames = [...limitingNames, 'match', 'priority', 'group', 'stack', 'by', 'lists'] as const;
+const ruleNames = [...limitingNames, 'match', 'priority', 'tier', 'group', 'stack', 'by', 'lists'] as const;
 
 const highestPriority = 1_000;
 
@@ -137,6 +140,13 @@ function checkRule<R>(rule: Rule<R>, where: string): void {
   checkType(rule, 'name', 'string', where);
   checkType(rule, 'group', 'string', where);
   checkType(rule, 'stack', 'boolean', where);
+  checkType(rule, 'tier', 'string', where);
+  if (rule.tier !== undefined && rule.tiers !== undefined) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `${where}: 'tier' says that the rule is for one tier, and 'tiers' what each is granted. Leave out one of the two.`,
+    );
+  }
   const { priority = 0, lists } = rule;
   if (lists !== undefined) checkNames(lists, ['allow', 'block'], `${where}: lists`, "{ allow: ['203.0.113.0/24'] }");
   if (rule.stack && rule.limit === false && lists?.block === undefined) {
@@ -152,7 +162,7 @@ function checkRule<R>(rule: Rule<R>, where: string): void {
     );
   }
   checkKeySource(rule.by, `${where}: 'by'`);
-  for (const name of ['limit', 'window', 'limits', 'tiers', 'by', 'lists'] as const) {
+  for (const name of ['limit', 'window', 'limits', 'tiers', 'tier', 'by', 'lists'] as const) {
     if (Object.hasOwn(rule, name) && rule[name] === undefined) {
       throw new SluiceError('INVALID_OPTION', `${where}: '${name}' is undefined. Give it a value, or leave it out.`);
     }

@@ -186,7 +186,7 @@ describe('of priorities', () => {
         ],
       },
       'INVALID_OPTION',
-      /^rules\[1\].+match the same requests.+make their paths, methods or priorities differ/,
+      /^rules\[1\].+match the same requests.+make their paths, methods, tiers or priorities differ/,
     ],
   ]);
 

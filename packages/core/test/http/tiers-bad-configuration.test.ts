@@ -37,6 +37,30 @@ describe('of tiers', () => {
       /^tiers\.free takes policies.+false/,
     ],
     ['an undefined policy', { ...tiers, tiers: { free: undefined } }, 'INVALID_OPTION', /^tiers\.free takes policies/],
+    [
+      'a rule for one that is none',
+      ofRule({ tier: 'gold', limit: 1, window: '1m' }),
+      'INVALID_OPTION',
+      /"gold", which is none of 'tiers': free, pro/,
+    ],
+    [
+      'a rule for one, and for each',
+      ofRule({ tier: 'pro', tiers: { free: '1/1m', pro: '2/1m' } }),
+      'INVALID_OPTION',
+      /'tier' says .+Leave out one of the two/,
+    ],
+    [
+      'a rule for a tier that is no text',
+      ofRule({ tier: 7, limit: 1, window: '1m' }),
+      'INVALID_OPTION',
+      /"tier" must be a string/,
+    ],
+    [
+      'a rule for one, and no way to tell',
+      behind({ match: '/a', tier: 'pro', limit: 1, window: '1m' }),
+      'INVALID_OPTION',
+      /without 'tier' everybody is of no tier/,
+    ],
     ['an empty list', { ...tiers, tiers: { free: [] } }, 'INVALID_POLICY', /^tiers\.free takes a list/],
     ['a window of no time', { ...tiers, tiers: { free: { limit: 5 } } }, 'INVALID_WINDOW', /^tiers\.free: 'window'/],
     [

@@ -63,7 +63,7 @@ export function policyOf({ id, algorithm, limit, window, burst }: RuleDocument):
 
 function partsOfRule(rule: RuleDocument): readonly ProblemPart[] {
   const parts: ProblemPart[] = [];
-  if (taken.includes(rule.id)) {
+  if (taken.includes(rule.id) || rule.id?.endsWith('-ceiling')) {
     parts.push({ pointer: '/id', detail: `'${rule.id}' is the name of another policy. Choose another id.` });
   }
   parts.push(...routeParts(rule), ...limitParts(rule));

@@ -168,25 +168,21 @@ export class Decider {
   async status(user: Limited): Promise<readonly { readonly rule: string | undefined; readonly state: Decision }[]> {
     this.#override(user);
     const book = this.#book;
-    const states = new Map<string, Decision>();
-    for (const pipeline of book.pipelines()) {
-      for (const state of await pipeline.get(keyNames.user(user.id), true)) {
-        const { policy, resetAfter } = state;
-        // For who has limits of his own, those of everybody say nothing.
-        if (policy === 'default' && user.limits !== undefined) continue;
-        const { identity = 'user' } = book.ruleOf(policy, undefined) ?? {};
-        if (identity !== 'user' && resetAfter === 0) continue;
-        // Ceilings are of addresses, and of users only where API keys came with them.
-        if (resetAfter > 0 || !policy.endsWith('-ceiling')) states.set(policy, state);
-      }
-    }
-    return [...states.values()].map((state) => ({ rule: book.ruleOf(state.policy, undefined)?.id, state }));
+    const states = await book.pipeline.get(keyNames.user(user.id), true);
+    const told = states.filter(({ policy, resetAfter }) => {
+      // For who has limits of his own, those of everybody say nothing.
+      if (policy === 'default' && user.limits !== undefined) return false;
+      const { identity = 'user' } = book.ruleOf(policy, undefined) ?? {};
+      // Others count addresses and API keys; so do ceilings, and users only where API keys came with them.
+      return resetAfter > 0 || (identity === 'user' && !policy.endsWith('-ceiling'));
+    });
+    return told.map((state) => ({ rule: book.ruleOf(state.policy, undefined)?.id, state }));
   }
 
   /** Forgets what the user has taken from every policy. */
   async reset(user: Limited): Promise<void> {
     this.#override(user);
-    for (const pipeline of this.#book.pipelines()) await pipeline.reset(keyNames.user(user.id));
+    await this.#book.pipeline.reset(keyNames.user(user.id));
   }
 
   #check(check: Check): MaybePromise<Answered> {

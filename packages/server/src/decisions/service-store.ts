@@ -1,12 +1,14 @@
 import {
   type Charge,
   type CompiledPolicy,
+  compilePolicies,
   type Decision,
   isPromise,
   type MaybePromise,
   type Refund,
   type Store,
 } from '@sluice/core';
+import { algorithmNames } from '@sluice/core/toolkit';
 
 /** Is told how long the store took, in milliseconds, and whether it failed. */
 export type StoreObserver = (ms: number, failed: boolean) => void;
@@ -38,8 +40,11 @@ export class ServiceStore implements Store {
     return this.#store.release(refunds.map((refund) => this.#kept(refund)));
   }
 
+  /** Of the limits of a user that no rule says, forgets what he has taken under any algorithm he ever had. */
   async reset(key: string, policies: readonly CompiledPolicy[]): Promise<void> {
-    const kept = policies.map((policy) => this.#kept({ policy, key, cost: 0 }));
+    const hasOwn = policies.some((policy) => isOwn(policy, key));
+    const all = hasOwn ? [...policies.filter((policy) => !isOwn(policy, key)), ...ofEachAlgorithm] : policies;
+    const kept = all.map((policy) => this.#kept({ policy, key, cost: 0 }));
     for (const name of new Set(kept.map((one) => one.key))) {
       await this.#store.reset(
         name,
@@ -50,7 +55,7 @@ export class ServiceStore implements Store {
 
   #kept<C extends Charge>(charge: C): C {
     const { policy, key } = charge;
-    if ((policy.name !== 'default' && policy.name !== 'override') || !key.startsWith('user:')) return charge;
+    if (!isOwn(policy, key)) return charge;
     return { ...charge, key: stateKeyOf(key), policy: this.#ofUser(policy) };
   }
 
@@ -112,6 +117,16 @@ function named(decisions: readonly Decision[], charges: readonly Charge[]): read
     if (policy.name !== 'default' || policy.capacity <= policy.limit) return decision;
     return { ...decision, limit: policy.capacity };
   });
+}
+
+/** Policies that name the state of a user under each algorithm. */
+const ofEachAlgorithm: readonly CompiledPolicy[] = algorithmNames.flatMap((algorithm) =>
+  compilePolicies([{ algorithm, limit: 1, window: '1m' }], 'limits'),
+);
+
+/** Whether these are limits of a user that no rule says. */
+function isOwn({ name }: CompiledPolicy, key: string): boolean {
+  return (name === 'default' || name === 'override') && key.startsWith('user:');
 }
 
 /** The id of the user, where it can stand for itself. */
