@@ -1,9 +1,7 @@
 // What do the processes of this part do: one is the service, one is an empty route, and one sends the requests?
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { pathToFileURL } from 'node:url';
+import { type RuleDocument, type Settings, type StorageSettings, startService } from '@sluice/server';
 import { fastify } from 'fastify';
-import type { RuleDocument, Settings, StorageSettings, startService } from '../../packages/server/src/index.ts';
 import type { Tasks } from './child.js';
 import { type Job, type Timing, time } from './service-load.js';
 import { type Endpoint, requestsTo, type Wire } from './service-requests.js';
@@ -12,9 +10,6 @@ export interface Round extends Job {
   readonly endpoint: Endpoint;
   readonly users: number;
 }
-
-/** As pnpm would link it: the compiled package or, under the condition `source`, its sources. */
-const require = createRequire(new URL('../../packages/server/package.json', import.meta.url));
 
 const limit = 100_000_000;
 const rules: readonly RuleDocument[] = [
@@ -35,9 +30,7 @@ export const tasks = (): Tasks => {
   const wires = new Map<Endpoint, readonly Wire[]>();
   return {
     async startService(storage: StorageSettings): Promise<number> {
-      const url = pathToFileURL(require.resolve('@sluice/server')).href;
-      const server = (await import(url)) as { startService: typeof startService };
-      const service = await server.startService({ ...settings, storage });
+      const service = await startService({ ...settings, storage });
       return Number(new URL(service.url).port);
     },
     startEmpty,
@@ -58,21 +51,12 @@ export const tasks = (): Tasks => {
 };
 
 /** Where nothing is said: the defaults of the command, but for the limit, which nobody comes to. */
-const settings: Omit<Settings, 'storage'> = {
-  host: '127.0.0.1',
+const settings: Partial<Settings> = {
   port: 0,
   defaults: { algorithm: 'token-bucket', limit, window: '1h' },
   rules,
   lists: { allow: ['192.0.2.0/24'], block: ['198.51.100.0/24', 'user:nobody'] },
-  adminTokens: [],
-  checkTokens: [],
-  headers: 'legacy',
-  userTtl: '30d',
-  maxUsers: 1_000_000,
-  maxKeys: 1_000_000,
   adminLimit: false,
-  checkLimit: false,
-  bodyLimit: 1_048_576,
   logLevel: 'silent',
 };
 

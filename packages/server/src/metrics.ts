@@ -140,6 +140,17 @@ export class Metrics {
         },
       });
     };
+    const counter = (name: string, help: string, read: () => number) => {
+      new Counter({
+        name,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    };
     new Gauge({
       name: 'sluice_breaker_state',
       help: 'State of the circuit to each server of the store: 0 closed, 1 half-open, 2 open.',
@@ -152,16 +163,20 @@ export class Metrics {
     });
     if (keys() !== undefined) {
       gauge('sluice_keys', 'Keys that the embedded store keeps, counted per policy.', keys);
-      gauge(
-        'sluice_evictions',
+      counter(
+        'sluice_evictions_total',
         'Keys that were forgotten before their time because the embedded store was full.',
-        evictions,
+        () => evictions() ?? 0,
       );
     }
     gauge('sluice_users', 'Users that the service knows.', users);
     gauge('sluice_configuration_version', 'Version of the rules and lists in force.', () => configuration().version);
-    gauge('sluice_configuration_reloads', 'Times that rules and lists were read anew.', () => configuration().reloads);
-    gauge('sluice_configuration_failures', 'Times that they could not be.', () => configuration().failures);
+    counter(
+      'sluice_configuration_reloads_total',
+      'Times that rules and lists were read anew.',
+      () => configuration().reloads,
+    );
+    counter('sluice_configuration_failures_total', 'Times that they could not be.', () => configuration().failures);
     gauge('sluice_configuration_stale', '1 while they may be behind what is written.', () =>
       Number(configuration().stale !== undefined),
     );

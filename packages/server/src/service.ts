@@ -13,6 +13,7 @@ import { Connections } from './http/connections.js';
 import { createLog, loggerOf, quietLoggerOf } from './log.js';
 import { Metrics } from './metrics.js';
 import type { Settings } from './settings/settings.js';
+import { usualSettings } from './settings/settings-of.js';
 
 /** A Service that listens. */
 export interface Service {
@@ -25,10 +26,12 @@ export interface Service {
 }
 
 /**
- * Starts the service; resolves when it listens.
+ * Starts the service; resolves when it listens. What is not given is as for the command: by default the service listens
+ * on 127.0.0.1, port 8080, and keeps its data in `./.sluice`.
  * @throws SluiceError for storage that cannot be used, with the remedy; what the operating system says of the port.
  */
-export async function startService(settings: Settings, clock: Clock = systemClock): Promise<Service> {
+export async function startService(given: Partial<Settings> = {}, clock: Clock = systemClock): Promise<Service> {
+  const settings = { ...usualSettings(), ...given };
   const log = createLog(settings.logLevel);
   const logger = loggerOf(log);
   const { storage } = settings;
@@ -87,7 +90,7 @@ async function serve(settings: Settings, backend: Backend, log: Pino, clock: Clo
     // None of it is a reason to send requests elsewhere: other instances are no better off.
     notes: [status.status.stale?.message, backend.trouble()].filter((note) => note !== undefined),
   });
-  const app = await createApp({ settings, access, decider, rules, users, analytics, metrics, health }, log);
+  const app = await createApp({ settings, access, decider, rules, users, analytics, metrics, clock, health }, log);
   const connections = new Connections(app.server);
   await app.listen({ host: settings.host, port: settings.port });
   return {

@@ -130,7 +130,8 @@ export class Engine<R> {
     const { key, policies } = this.#stateOf(name);
     const decisions: Decision[] = [];
     for (let i = 0; i < policies.length; i += atOnce) {
-      const charges = policies.slice(i, i + atOnce).map((policy) => ({ policy, key, cost: 0 }));
+      // Of all of them it is asked whether they would grant anything.
+      const charges = policies.slice(i, i + atOnce).map((policy) => ({ policy, key, cost: all ? 1 : 0 }));
       decisions.push(...(await this.store.peek(charges)));
     }
     return all ? decisions : decisions.filter(({ resetAfter, allowed }) => resetAfter > 0 || !allowed);

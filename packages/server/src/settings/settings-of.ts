@@ -21,6 +21,11 @@ export interface Loaded {
   readonly warnings: readonly string[];
 }
 
+/** Settings of which nothing was written. */
+export function usualSettings(): Settings {
+  return settingsOf({ flags: {}, env: {}, file: undefined, folder: '.' }).settings;
+}
+
 /**
  * Makes settings of what was written.
  * @throws SettingsError with everything that is wrong.

@@ -58,14 +58,14 @@ onBothBackends('GET /metrics', (start, backend) => {
     expect(value('sluice_store_duration_seconds_count')).toBeGreaterThanOrEqual(10);
     expect(value('sluice_store_errors_total')).toBe(0);
     expect(value('sluice_configuration_version')).toBe(1);
-    expect(value('sluice_configuration_reloads')).toBe(2);
-    expect(value('sluice_configuration_failures')).toBe(0);
+    expect(value('sluice_configuration_reloads_total')).toBe(2);
+    expect(value('sluice_configuration_failures_total')).toBe(0);
     expect(value('sluice_configuration_stale')).toBe(0);
     expect(value('sluice_users')).toBe(1);
     if (backend.name === 'embedded') {
       // The API key, the ceilings of the address and the user that it came with, and alice by herself.
       expect(value('sluice_keys')).toBe(4);
-      expect(value('sluice_evictions')).toBe(0);
+      expect(value('sluice_evictions_total')).toBe(0);
     } else {
       const breakers = samples.filter(({ name }) => name === 'sluice_breaker_state');
       expect(breakers.map((sample) => sample.value)).toEqual([0]);
