@@ -126,9 +126,14 @@ function attempt(pointer: string, action: () => unknown): readonly ProblemPart[]
   }
 }
 
-/** The rule as it is kept: of API keys in its lists, only the digests. */
+/** The rule as it is kept: methods in capitals; of API keys in its lists, only the digests. */
 function kept(rule: RuleDocument): RuleDocument {
-  if (rule.lists === undefined) return rule;
-  const lists = Object.entries(rule.lists).map(([list, entries]) => [list, entries.map(entryOf)]);
-  return { ...rule, lists: Object.fromEntries(lists) };
+  const { methods, lists } = rule;
+  return {
+    ...rule,
+    ...(methods && { methods: [...new Set(methods.map((method) => method.toUpperCase()))] }),
+    ...(lists && {
+      lists: Object.fromEntries(Object.entries(lists).map(([list, entries]) => [list, entries.map(entryOf)])),
+    }),
+  };
 }

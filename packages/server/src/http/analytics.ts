@@ -1,6 +1,5 @@
 import { type Duration, SluiceError } from '@sluice/core';
 import { parseDuration } from '@sluice/core/toolkit';
-import type { FastifyRequest } from 'fastify';
 import type { Dimension } from '../analytics/analytics.js';
 import { Problem } from '../problem.js';
 import { instantOf } from '../validation.js';
@@ -19,13 +18,11 @@ const instant = { type: 'string', format: 'date-time' } as const;
 const unavailable = { 503: { description: 'The counts cannot be read now.', $ref: 'Problem#' } };
 
 /** What was decided, over time and by whom. */
-export const analyticsRoutes: Routes = (app, { analytics, access }) => {
-  const authorise = async (request: FastifyRequest) => void access.authorise(request, 'admin');
-
+export const analyticsRoutes: Routes = (app, { analytics, access, clock }) => {
   app.get<{ Querystring: { from?: string; to?: string; by: Dimension; step: string } }>(
     '/ratelimit/analytics',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Decisions over time, over all instances',
         description: 'Kept per minute for a day and per hour for 30 days.',
@@ -44,7 +41,7 @@ export const analyticsRoutes: Routes = (app, { analytics, access }) => {
       },
     },
     async ({ query }) => {
-      const now = Date.now();
+      const now = Math.floor(clock.now() / 1_000);
       const to = query.to === undefined ? now : instantOf(query.to)!;
       const from = query.from === undefined ? to - hour : instantOf(query.from)!;
       const step = durationOf(query.step, 'step');
@@ -73,7 +70,7 @@ export const analyticsRoutes: Routes = (app, { analytics, access }) => {
   app.get<{ Querystring: { by: 'refused' | 'requests'; n: number; window: string } }>(
     '/ratelimit/analytics/top',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Who sends the most requests, or is refused the most',
         description: 'Estimated in bounded memory: the true number is between count - error and count.',

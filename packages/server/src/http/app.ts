@@ -11,7 +11,7 @@ import {
 } from 'fastify';
 import type { Logger as Pino } from 'pino';
 import { Problem } from '../problem.js';
-import { compileSchema, type Place } from '../validation.js';
+import { compileSchema, invalid, type Place } from '../validation.js';
 import { analyticsRoutes } from './analytics.js';
 import { checkRoutes } from './checks.js';
 import { answerError } from './failures.js';
@@ -23,8 +23,10 @@ import { recoveryRoutes } from './recovery.js';
 import { resources } from './resource-schemas.js';
 import type { RouteParts, Routes } from './route-parts.js';
 import { ruleRoutes } from './rules.js';
-import { answerSchema, problemSchema } from './schemas.js';
+import { answerSchema, noQuery, problemSchema } from './schemas.js';
+import { securityFields } from './security-fields.js';
 import { statusRoutes } from './status.js';
+import { answerUnread } from './unread-requests.js';
 import { userRoutes } from './users.js';
 
 /** Milliseconds. A request that has not come in whole by then is given up, and its header by then. */
@@ -34,21 +36,25 @@ const keepAliveTimeout = 72_000;
 
 /** Makes the HTTP service of its parts. */
 export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyInstance> {
-  const { settings } = parts;
+  const { settings, health } = parts;
   const app = fastify({
     bodyLimit: settings.bodyLimit,
     requestTimeout,
     keepAliveTimeout,
     connectionTimeout: 0,
-    // Node looks only so often for requests that take too long.
-    http: { headersTimeout, connectionsCheckingInterval: 1_000 },
+    // Node looks only so often for requests that take too long. Whether there is a Host is looked at below.
+    http: { headersTimeout, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     // A HEAD of GET /check would charge, and tell nothing.
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 5_000 },
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: !log.isLevelEnabled('debug') }),
-    frameworkErrors: (error, _request, reply) => answerError(error, reply as unknown as FastifyReply),
-    return503OnClosing: true,
+    // No hook is called for these.
+    frameworkErrors: (error, _request, reply) =>
+      answerError(error, (reply as unknown as FastifyReply).headers(securityFields)),
+    clientErrorHandler: answerUnread,
+    // Who has sent a request over a connection that is still there is answered.
+    return503OnClosing: false,
     forceCloseConnections: 'idle',
   });
   // What is sent as text is no JSON, and none of the endpoints takes it.
@@ -66,9 +72,20 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
   app.addSchema(problemSchema);
   for (const resource of resources) app.addSchema(resource);
 
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.decorateRequest('caller', undefined);
+  app.addHook('onRequest', ({ raw, headers }, reply, done) => {
     reply.headers(securityFields);
+    if (headers.host === undefined && raw.httpVersion === '1.1') throw invalid([lacksHost]);
     done();
+  });
+  // Clients that keep their connection would not learn that the service goes away.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (!health().isReady) reply.header('connection', 'close');
+    done(null, payload);
+  });
+  app.addHook('onRoute', (route) => {
+    if (isForeign(route.url)) return;
+    route.schema = { querystring: noQuery, ...route.schema };
   });
   await app.register(swagger, {
     openapi: description,
@@ -101,6 +118,13 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
   return app;
 }
 
+const lacksHost = { parameter: 'host', detail: 'The header field is missing: every request of HTTP/1.1 has one.' };
+
+/** Whether the query is not ours to check: behind the path of a gateway it is the client's, and /docs is a plugin. */
+function isForeign(url: string): boolean {
+  return url.startsWith('/ratelimit/auth/') || url.startsWith('/docs');
+}
+
 /** Routes that share the service's own limit, per address. */
 function limited(
   app: FastifyInstance,
@@ -121,18 +145,3 @@ function limited(
     for (const add of routes) await scope.register(async (own) => add(own, parts));
   });
 }
-
-/** What every answer carries: to browsers, it is no page, and nothing of any other site. */
-const securityFields = {
-  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-  'origin-agent-cluster': '?1',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-  'x-dns-prefetch-control': 'off',
-  'x-download-options': 'noopen',
-  'x-frame-options': 'SAMEORIGIN',
-  'x-permitted-cross-domain-policies': 'none',
-  'x-xss-protection': '0',
-};

@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js';
 import type { Check } from '../decisions/check.js';
 import type { ProblemPart } from '../problem.js';
 import { invalid } from '../validation.js';
+import { isLonger, isText, userIdFault } from './user-id.js';
 
 /** A check as it comes in JSON. */
 export interface CheckBody {
@@ -15,16 +16,16 @@ export interface CheckBody {
   readonly cost?: number | undefined;
 }
 
-type Checked = 'user_id' | 'api_key' | 'ip' | 'endpoint';
+type Checked = 'user_id' | 'api_key' | 'ip' | 'endpoint' | 'tier';
 
 /** Where a part of a check stands. */
 type PlaceOf = (field: Checked) => Pick<ProblemPart, 'pointer' | 'parameter'>;
 
-const longest = { user_id: 256, api_key: 4_096 } as const;
+const longest = { api_key: 4_096, tier: 48 } as const;
 
 /**
  * The check that a body of the right form says.
- * @throws Problem 400 for an address that is none, an id that no text is, and an endpoint that is no path.
+ * @throws Problem 400 for an address that is none, an id that names nobody, and an endpoint that is no path.
  */
 export function checkOf(body: CheckBody, placeOf: PlaceOf = inBody): Check {
   const parts = partsOf(body, placeOf);
@@ -38,15 +39,18 @@ function inBody(field: Checked): Pick<ProblemPart, 'pointer'> {
 }
 
 function partsOf(body: CheckBody, placeOf: PlaceOf): readonly ProblemPart[] {
-  const { ip, endpoint } = body;
+  const { user_id: userId, api_key: apiKey, ip, endpoint } = body;
   const parts: ProblemPart[] = [];
-  for (const field of ['user_id', 'api_key'] as const) {
-    const id = body[field];
-    if (id === undefined) continue;
-    if (!isUserId(id)) parts.push({ ...placeOf(field), detail: 'It must be text without control characters.' });
-    else if (id.length > longest[field]) {
-      parts.push({ ...placeOf(field), detail: `It must have at most ${longest[field]} characters.` });
-    }
+  const fault = userId === undefined ? undefined : userIdFault(userId);
+  if (fault !== undefined) parts.push({ ...placeOf('user_id'), detail: fault });
+  if (apiKey !== undefined && !isText(apiKey)) {
+    parts.push({ ...placeOf('api_key'), detail: 'It must be text without control characters.' });
+  }
+  // Bodies have been held to their schema; what gateways send in header fields has not.
+  for (const field of ['api_key', 'tier'] as const) {
+    const text = body[field];
+    if (text === undefined || !isLonger(text, longest[field])) continue;
+    parts.push({ ...placeOf(field), detail: `It must have at most ${longest[field]} characters.` });
   }
   if (ip !== undefined && !isAddress(ip)) {
     parts.push({
@@ -58,11 +62,6 @@ function partsOf(body: CheckBody, placeOf: PlaceOf): readonly ProblemPart[] {
     parts.push({ ...placeOf('endpoint'), detail: 'It must be a request target, such as /login?next=%2F.' });
   }
   return parts;
-}
-
-/** Whether it is text that has an encoding, and that a log can show. */
-export function isUserId(id: string): boolean {
-  return !/[\p{Surrogate}\p{Cc}]/u.test(id);
 }
 
 export function isAddress(text: string): boolean {

@@ -1,30 +1,28 @@
-import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import { answering } from './answering.js';
 import { type CheckBody, checkOf } from './check-body.js';
 import { lacksAddress } from './failures.js';
+import { limitFields, refusalFields } from './field-schemas.js';
 import type { Routes } from './route-parts.js';
 import { batchSchema, checkSchema, problems, reportSchema } from './schemas.js';
 import { simulationOf, simulationResource } from './simulation.js';
 import { checkUserId, userQuery } from './user-id.js';
 
 const decided = {
-  200: { description: 'The request may pass.', $ref: 'Answer#' },
-  429: { description: 'The request may not pass.', $ref: 'Answer#' },
+  200: { description: 'The request may pass.', $ref: 'Answer#', ...limitFields },
+  429: { description: 'The request may not pass.', $ref: 'Answer#', ...refusalFields },
   ...problems,
 };
 
+const unavailable = { 503: { description: 'The store cannot be asked now.', $ref: 'Problem#' } };
+
 /** Decisions on requests to other services. */
 export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
-  const authorise = (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction) => {
-    access.authorise(request, 'check');
-    done();
-  };
   const decide = answering(decider, metrics);
 
   app.post<{ Body: CheckBody }>(
     '/ratelimit/check',
     {
-      onRequest: authorise,
+      onRequest: access.requires('check'),
       schema: {
         summary: 'Decides on a request, and charges it',
         tags: ['decisions'],
@@ -38,7 +36,7 @@ export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
   app.post<{ Body: { checks: CheckBody[] } }>(
     '/ratelimit/check/batch',
     {
-      onRequest: authorise,
+      onRequest: access.requires('check'),
       schema: {
         summary: 'Decides on up to 1,000 requests, in order',
         description: 'Each is decided as by itself, the earlier ones first. If any is not valid, none is charged.',
@@ -70,7 +68,7 @@ export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
   app.post<{ Body: CheckBody & { cost: number } }>(
     '/ratelimit/report',
     {
-      onRequest: authorise,
+      onRequest: access.requires('check'),
       schema: {
         summary: 'Charges what a request has cost, known only afterwards',
         description:
@@ -78,7 +76,11 @@ export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
           'until it has come back. allowed tells whether the limits had it all.',
         tags: ['decisions'],
         body: reportSchema,
-        response: { 200: { description: 'It is charged.', $ref: 'Answer#' }, ...problems },
+        response: {
+          200: { description: 'It is charged.', $ref: 'Answer#', ...limitFields },
+          ...unavailable,
+          ...problems,
+        },
       },
     },
     async ({ body }, reply) => {
@@ -90,13 +92,14 @@ export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
   app.post<{ Body: CheckBody }>(
     '/ratelimit/simulate',
     {
-      onRequest: authorise,
+      onRequest: access.requires('check'),
       schema: {
         summary: 'Tells what a check would be answered, and why; charges nothing',
         tags: ['decisions'],
         body: checkSchema,
         response: {
           200: { description: 'The answer, with its explanation.', ...simulationResource },
+          ...unavailable,
           ...problems,
         },
       },
@@ -110,7 +113,7 @@ export const checkRoutes: Routes = (app, { decider, access, metrics }) => {
   app.get<{ Querystring: { user_id: string } }>(
     '/check',
     {
-      onRequest: authorise,
+      onRequest: access.requires('check'),
       schema: {
         summary: 'Decides on a request of a user, by the limits of that user',
         tags: ['users'],

@@ -1,8 +1,9 @@
-import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import type { Check } from '../decisions/check.js';
 import { Problem } from '../problem.js';
 import { answering } from './answering.js';
 import { checkOf } from './check-body.js';
+import { limitFields, refusalFields } from './field-schemas.js';
 import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
 
@@ -72,26 +73,23 @@ export const gatewayRoutes: Routes = (app, { decider, access, metrics }) => {
   const schema = {
     tags: ['decisions'],
     response: {
-      200: { description: 'The request may pass.', $ref: 'Answer#' },
+      200: { description: 'The request may pass.', $ref: 'Answer#', ...limitFields },
       403: {
         description: 'The request may not pass, and the gateway wants that status; or the client is blocked.',
         $ref: 'Answer#',
+        ...refusalFields,
       },
-      429: { description: 'The request may not pass.', $ref: 'Answer#' },
+      429: { description: 'The request may not pass.', $ref: 'Answer#', ...refusalFields },
       400: problems[400],
       401: problems[401],
     },
-  };
-  const onRequest = (request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction) => {
-    access.authorise(request, 'check');
-    done();
   };
   const decide = answering(decider, metrics);
 
   app.route<{ Querystring: GatewayQuery }>({
     url: '/ratelimit/auth',
     method: ['GET', 'POST'],
-    onRequest,
+    onRequest: access.requires('check'),
     schema: {
       ...schema,
       summary: 'Decides on a request that a gateway has received',
@@ -112,8 +110,8 @@ export const gatewayRoutes: Routes = (app, { decider, access, metrics }) => {
   // The path and the query behind it are the client's, and so may be every field that Envoy was not told to set.
   app.route({
     url: '/ratelimit/auth/*',
-    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-    onRequest,
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    onRequest: access.requires('check'),
     schema: { ...schema, hide: true },
     handler: (request, reply) => {
       const endpoint = request.url.slice('/ratelimit/auth'.length);
@@ -162,10 +160,16 @@ function checkFrom(request: FastifyRequest, names: GatewayQuery, endpoint: strin
     ip,
     api_key: text(names.api_key),
     user_id: text(names.user),
-    tier: text(names.tier)?.slice(0, 48),
+    tier: text(names.tier),
     method,
     endpoint,
   };
-  const fields = { ip: names.ip, api_key: names.api_key, user_id: names.user, endpoint: names.uri ?? 'uri' };
+  const fields = {
+    ip: names.ip,
+    api_key: names.api_key,
+    user_id: names.user,
+    tier: names.tier,
+    endpoint: names.uri ?? 'uri',
+  };
   return checkOf(check, (field) => ({ parameter: fields[field] ?? field }));
 }

@@ -1,11 +1,13 @@
 import { SluiceError } from '@sluice/core';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import type { ListName, StoredEntry } from '../configuration/configuration.js';
 import { entryOf } from '../configuration/list-entry.js';
 import { Problem } from '../problem.js';
 import { instantOf, invalid } from '../validation.js';
+import { etagField, readFields, unchanged, writeFields } from './field-schemas.js';
+import { entryPage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, noQuery, problems, unchanged } from './schemas.js';
+import { problems } from './schemas.js';
 import { actorOf, etagOf, expectedOf, expectedOfRemoval, isUnchanged, preconditionFailed } from './versions.js';
 
 /** Entries that a list may have. */
@@ -34,8 +36,13 @@ const bodySchema = {
 } as const;
 
 /** The lists of clients that are never limited, and of those that are always refused. */
-export const listRoutes: Routes = (app, { rules, access, settings }) => {
-  const authorise = async (request: FastifyRequest) => void access.authorise(request, 'admin');
+export const listRoutes: Routes = (app, { rules, access, settings, clock }) => {
+  // The body of a PUT is optional, and clients that always say that they send JSON may send none.
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if (text === '') done(null, null);
+    else parseJson(request, text, done);
+  });
   const fixed = {
     allow: new Set(settings.lists.allow.map(entryOf)),
     block: new Set(settings.lists.block.map(entryOf)),
@@ -44,11 +51,12 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
   app.get<{ Params: { list: ListName }; Querystring: { limit: number; after?: string } }>(
     '/ratelimit/lists/:list',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'All entries of a list',
         tags: ['lists'],
         params: { type: 'object', required: ['list'], properties: { list } },
+        headers: readFields,
         querystring: {
           type: 'object',
           additionalProperties: false,
@@ -58,7 +66,7 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
           },
         },
         response: {
-          200: { description: 'A page; next is the entry to go on after.', ...anyObject },
+          200: { description: 'A page; next is the entry to go on after.', ...entryPage, ...etagField },
           ...unchanged,
           ...problems,
         },
@@ -100,14 +108,19 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
     app.get<EntryRequest>(
       url,
       {
-        onRequest: authorise,
+        onRequest: access.requires('admin'),
         schema: {
           hide,
           summary: 'One entry',
           tags: ['lists'],
           params,
-          querystring: noQuery,
-          response: { 200: { description: 'The entry.', ...anyObject }, ...unchanged, ...unknown, ...problems },
+          headers: readFields,
+          response: {
+            200: { description: 'The entry.', $ref: 'ListEntry#', ...etagField },
+            ...unchanged,
+            ...unknown,
+            ...problems,
+          },
         },
       },
       async (request, reply) => {
@@ -126,17 +139,17 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
     app.put<EntryRequest>(
       url,
       {
-        onRequest: authorise,
+        onRequest: access.requires('admin'),
         schema: {
           hide,
           summary: 'Puts an entry on a list, or changes when it ends',
           tags: ['lists'],
           params,
-          querystring: noQuery,
+          headers: writeFields,
           body: bodySchema,
           response: {
-            200: { description: 'The entry.', ...anyObject },
-            201: { description: 'The new entry.', ...anyObject },
+            200: { description: 'The entry.', $ref: 'ListEntry#', ...etagField },
+            201: { description: 'The new entry.', $ref: 'ListEntry#', ...etagField },
             ...writes,
           },
         },
@@ -146,7 +159,7 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
         const { list: kind } = request.params;
         checkFixed(kind, id, fixed[kind]);
         const { expires_at: expiresAt, note } = request.body ?? {};
-        if (expiresAt !== undefined && instantOf(expiresAt)! <= Date.now()) {
+        if (expiresAt !== undefined && instantOf(expiresAt)! <= clock.now() / 1_000) {
           throw invalid([{ pointer: '/expires_at', detail: 'It is past, so that the entry would say nothing.' }]);
         }
         const { current } = rules;
@@ -162,9 +175,8 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
           ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),
           ...(note !== undefined && { note }),
         };
-        const actor = actorOf(access.authorise(request, 'admin'), request);
-        const written = await rules.write({ kind, id, value }, actor, expectedOf(request, 'anything'));
-        if (written.outcome === 'conflict') throw preconditionFailed();
+        const written = await rules.write({ kind, id, value }, actorOf(request), expectedOf(request, 'anything'));
+        if (written.outcome === 'conflict') throw preconditionFailed(request, written.found);
         const stored = written.entry.after as StoredEntry;
         return reply
           .code(written.entry.before === null ? 201 : 200)
@@ -176,13 +188,13 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
     app.delete<Omit<EntryRequest, 'Body'>>(
       url,
       {
-        onRequest: authorise,
+        onRequest: access.requires('admin'),
         schema: {
           hide,
           summary: 'Takes an entry off a list',
           tags: ['lists'],
           params,
-          querystring: noQuery,
+          headers: writeFields,
           response: { 204: { description: 'It is off.', type: 'null' }, ...unknown, ...writes },
         },
       },
@@ -190,10 +202,9 @@ export const listRoutes: Routes = (app, { rules, access, settings }) => {
         const id = idOf(request.params);
         const { list: kind } = request.params;
         checkFixed(kind, id, fixed[kind]);
-        const actor = actorOf(access.authorise(request, 'admin'), request);
-        const written = await rules.write({ kind, id, value: null }, actor, expectedOfRemoval(request));
+        const written = await rules.write({ kind, id, value: null }, actorOf(request), expectedOfRemoval(request));
         if (written.outcome === 'written') return reply.code(204).send();
-        throw written.found === null ? unknownEntry(kind, id) : preconditionFailed();
+        throw written.found === null ? unknownEntry(kind, id) : preconditionFailed(request, written.found);
       },
     );
   }

@@ -1,4 +1,5 @@
 import { version } from '../version.js';
+import { type FieldSchema, retryAfter } from './field-schemas.js';
 
 interface Content {
   readonly schema: { readonly $ref?: string };
@@ -7,6 +8,7 @@ interface Content {
 interface Response {
   readonly description: string;
   content?: Readonly<Record<string, Content>>;
+  readonly headers?: Readonly<Record<string, object>>;
 }
 
 interface Operation {
@@ -30,10 +32,16 @@ export const description = {
         scheme: 'bearer',
         description: 'Of one of two scopes: checks, or administration, which includes checks.',
       },
+      password: {
+        type: 'http' as const,
+        scheme: 'basic',
+        description:
+          'The same tokens as the password, for clients that know no other way; the name counts for nothing.',
+      },
     },
   },
   // Without tokens of a scope, none is needed.
-  security: [{ token: [] }, {}] as Record<string, string[]>[],
+  security: [{ token: [] }, { password: [] }, {}] as Record<string, string[]>[],
   tags: [
     { name: 'decisions', description: 'May this request pass?' },
     { name: 'users', description: 'Limits of single users.' },
@@ -72,12 +80,20 @@ function retype(response: Response): void {
 }
 
 function addProblem({ responses }: Operation, status: string, description: string): void {
-  const { description: own, content } = responses[status] ?? {};
+  const { description: own, content, ...more } = responses[status] ?? {};
   if (content?.[problemType] !== undefined) return;
   responses[status] = {
+    ...(status === '429' && { headers: documented(retryAfter) }),
+    ...more,
     description: own === undefined ? description : `${own} As problem details: ${lowerFirst(description)}`,
     content: { ...content, [problemType]: problem },
   };
+}
+
+/** Header fields as the document has them. */
+function documented({ headers }: { headers: Readonly<Record<string, FieldSchema>> }): Record<string, object> {
+  const entries = Object.entries(headers);
+  return Object.fromEntries(entries.map(([name, { description, ...schema }]) => [name, { description, schema }]));
 }
 
 function lowerFirst(text: string): string {

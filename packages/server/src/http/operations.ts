@@ -9,7 +9,7 @@ export const operationRoutes: Routes = (app, { metrics, access, health }) => {
   app.get(
     '/metrics',
     {
-      onRequest: async (request) => void access.authorise(request, 'check'),
+      onRequest: access.requires('check'),
       schema: {
         summary: 'Metrics in the text format of Prometheus',
         tags: ['monitoring'],

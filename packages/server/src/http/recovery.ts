@@ -1,6 +1,7 @@
 import type { RecoverySource } from '../configuration/configuration.js';
+import { recoveryResource } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, problems } from './schemas.js';
+import { problems } from './schemas.js';
 import { actorOf } from './versions.js';
 
 const body = {
@@ -21,7 +22,7 @@ export const recoveryRoutes: Routes = (app, { rules, access }) => {
   app.post<{ Body: { from: RecoverySource } }>(
     '/ratelimit/rules/recover',
     {
-      onRequest: async (request) => void access.authorise(request, 'admin'),
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Says what goes on after the storage has lost writes',
         description:
@@ -30,7 +31,7 @@ export const recoveryRoutes: Routes = (app, { rules, access }) => {
         tags: ['rules'],
         body,
         response: {
-          200: { description: 'What is in force now, in numbers.', ...anyObject },
+          200: { description: 'What is in force now, in numbers.', ...recoveryResource },
           409: {
             description: 'Nothing is lost, or what is left cannot be read; nothing has changed.',
             $ref: 'Problem#',
@@ -42,7 +43,7 @@ export const recoveryRoutes: Routes = (app, { rules, access }) => {
     },
     async (request) => {
       const { from } = request.body;
-      const { version } = await rules.recover(from, actorOf(access.authorise(request, 'admin'), request));
+      const { version } = await rules.recover(from, actorOf(request));
       const { rules: ofAll, allow, block } = rules.current;
       return { version, from, rules: ofAll.size, allow: allow.size, block: block.size };
     },

@@ -69,19 +69,35 @@ export const auditPage = object(
         {
           version,
           at: instant,
-          by: { type: 'string', description: 'The token by its number, or loopback; and the address.' },
+          by: {
+            type: 'string',
+            description: 'The scope of the token and how its SHA-256 digest begins, or loopback; and the address.',
+          },
           rule: { type: 'string' },
           list: { type: 'string' },
           entry: { type: 'string' },
-          recovery: { type: 'string', description: 'What was gone on with after writes were lost.' },
+          recovered_from: { type: 'string', description: 'What was gone on with after writes were lost.' },
           before: anyPart,
           after: anyPart,
         },
         ['version', 'at', 'by', 'before', 'after'],
       ),
     },
+    next: { type: 'integer', description: "The 'before' to go on with; absent on the last page." },
   },
   ['entries'],
+);
+
+/** What is in force after a recovery, in numbers. */
+export const recoveryResource = object(
+  {
+    version,
+    from: { type: 'string' },
+    rules: { type: 'integer' },
+    allow: { type: 'integer' },
+    block: { type: 'integer' },
+  },
+  ['version', 'from', 'rules', 'allow', 'block'],
 );
 
 const policyState = {

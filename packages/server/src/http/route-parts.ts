@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/core';
 import type { FastifyInstance } from 'fastify';
 import type { Analytics } from '../analytics/analytics.js';
 import type { LiveRules } from '../configuration/live-rules.js';
@@ -16,6 +17,7 @@ export interface RouteParts {
   readonly users: UserDirectory;
   readonly analytics: Analytics;
   readonly metrics: Metrics;
+  readonly clock: Clock;
   /** Whether requests should be sent here, and what an operator should look at. */
   readonly health: () => { readonly isReady: boolean; readonly notes: readonly string[] };
 }

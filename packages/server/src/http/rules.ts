@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { firstThatFit, jsonBytes } from '../configuration/audit-bounds.js';
 import type { AuditEntry, Expected, RuleDocument, StoredRule } from '../configuration/configuration.js';
 import type { LiveRules } from '../configuration/live-rules.js';
 import { parseRule } from '../configuration/rule-document.js';
@@ -7,8 +8,10 @@ import { RuleRoutes } from '../configuration/rule-routes.js';
 import { ruleSchema } from '../configuration/rule-schema.js';
 import { Problem } from '../problem.js';
 import { invalid } from '../validation.js';
+import { createdFields, etagField, readFields, unchanged, writeFields } from './field-schemas.js';
+import { auditPage, rulePage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
-import { anyObject, noQuery, problems, unchanged } from './schemas.js';
+import { problems } from './schemas.js';
 import { actorOf, etagOf, expectedOf, expectedOfRemoval, isUnchanged, preconditionFailed } from './versions.js';
 
 /** Rules that there may be. */
@@ -42,7 +45,6 @@ interface Write {
 /** The rules, and who changed what. */
 export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
   const fixed = new Map(settings.rules.map((rule) => [rule.id, rule]));
-  const authorise = async (request: FastifyRequest) => void access.authorise(request, 'admin');
 
   /** @throws Problem 409 for a rule that cannot stand beside the others. */
   const checkConflicts = (rule: RuleDocument) => {
@@ -67,8 +69,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       if (!isExpected(before, expected)) throw refused(request, before);
       return reply.code(200).send({ ...rule, dry_run: true });
     }
-    const caller = access.authorise(request, 'admin');
-    const written = await rules.write({ kind: 'rules', id: rule.id, value: rule }, actorOf(caller, request), expected);
+    const written = await rules.write({ kind: 'rules', id: rule.id, value: rule }, actorOf(request), expected);
     if (written.outcome === 'conflict') throw refused(request, written.found as StoredRule | null);
     const stored = written.entry.after as StoredRule;
     if (written.entry.before === null) reply.code(201).header('location', `/ratelimit/rules/${rule.id}`);
@@ -78,7 +79,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
   app.post<Write>(
     '/ratelimit/rules',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Adds a rule',
         description: 'It is live on every instance within a second. Without an id it is given one.',
@@ -86,8 +87,8 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
         querystring: dryRun,
         body: ruleSchema,
         response: {
-          201: { description: 'The rule, with its id.', ...anyObject },
-          200: { description: 'As it would be.', ...anyObject },
+          201: { description: 'The rule, with its id.', $ref: 'StoredRule#', ...createdFields },
+          200: { description: 'As it would be.', $ref: 'StoredRule#' },
           ...writes,
         },
       },
@@ -102,10 +103,11 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
   app.get<{ Querystring: { limit: number; after?: string } }>(
     '/ratelimit/rules',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'All rules, by their ids',
         tags: ['rules'],
+        headers: readFields,
         querystring: {
           type: 'object',
           additionalProperties: false,
@@ -115,7 +117,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
           },
         },
         response: {
-          200: { description: 'A page; next is the id to go on after.', ...anyObject },
+          200: { description: 'A page; next is the id to go on after.', ...rulePage, ...etagField },
           ...unchanged,
           ...problems,
         },
@@ -127,23 +129,23 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       reply.header('etag', etagOf(version));
       if (isUnchanged(request, etagOf(version))) return reply.code(304).send();
       const all = [...allRules(rules, fixed)].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1));
-      const page = all.slice(0, limit).map(([, rule]) => rule);
-      const next = all.length > limit ? all[limit - 1]![0] : undefined;
-      return reply.send({ version, rules: page, ...(next !== undefined && { next }) });
+      const page = firstThatFit(all, limit, ([, rule]) => jsonBytes(rule));
+      const next = all.length > page.length ? page.at(-1)![0] : undefined;
+      return reply.send({ version, rules: page.map(([, rule]) => rule), ...(next !== undefined && { next }) });
     },
   );
 
   app.get<{ Params: { id: string } }>(
     '/ratelimit/rules/:id',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'One rule',
         tags: ['rules'],
         params: ruleId,
-        querystring: noQuery,
+        headers: readFields,
         response: {
-          200: { description: 'The rule.', ...anyObject },
+          200: { description: 'The rule.', $ref: 'StoredRule#', ...etagField },
           ...unchanged,
           404: { description: 'There is no such rule.', $ref: 'Problem#' },
           ...problems,
@@ -166,17 +168,18 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
   app.put<Write>(
     '/ratelimit/rules/:id',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Writes a rule, be there one of that id or not',
         description: 'If-Match writes only what has that ETag, If-None-Match: * only what is not there yet.',
         tags: ['rules'],
         params: ruleId,
+        headers: writeFields,
         querystring: dryRun,
         body: ruleSchema,
         response: {
-          200: { description: 'The rule.', ...anyObject },
-          201: { description: 'The new rule.', ...anyObject },
+          200: { description: 'The rule.', $ref: 'StoredRule#', ...etagField },
+          201: { description: 'The new rule.', $ref: 'StoredRule#', ...createdFields },
           ...writes,
         },
       },
@@ -195,11 +198,12 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
   app.delete<Omit<Write, 'Body'>>(
     '/ratelimit/rules/:id',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Removes a rule',
         tags: ['rules'],
         params: ruleId,
+        headers: writeFields,
         querystring: dryRun,
         response: {
           204: { description: 'It is gone.', type: 'null' },
@@ -215,20 +219,19 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       const expected = expectedOfRemoval(request);
       if (request.query.dry_run) {
         if (before === undefined) throw unknownRule(id);
-        if (!isExpected(before, expected)) throw preconditionFailed();
+        if (!isExpected(before, expected)) throw preconditionFailed(request, before);
         return reply.code(204).send();
       }
-      const actor = actorOf(access.authorise(request, 'admin'), request);
-      const written = await rules.write({ kind: 'rules', id, value: null }, actor, expected);
+      const written = await rules.write({ kind: 'rules', id, value: null }, actorOf(request), expected);
       if (written.outcome === 'written') return reply.code(204).send();
-      throw written.found === null ? unknownRule(id) : preconditionFailed();
+      throw written.found === null ? unknownRule(id) : preconditionFailed(request, written.found);
     },
   );
 
   app.get<{ Querystring: { limit: number; before?: number } }>(
     '/ratelimit/audit',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Who changed what, the latest first',
         tags: ['rules'],
@@ -240,12 +243,18 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
             before: { type: 'integer', minimum: 1, description: 'Only changes before that version.' },
           },
         },
-        response: { 200: { description: 'Each with what was before and after.', ...anyObject }, ...problems },
+        response: {
+          200: { description: 'Each with what was before and after.', ...auditPage },
+          503: { description: 'The log cannot be read now.', $ref: 'Problem#' },
+          ...problems,
+        },
       },
     },
     async ({ query }) => {
       const entries = await rules.audit(query.limit, query.before);
-      return { entries: entries.map(audited) };
+      const oldest = entries.at(-1)?.version ?? 1;
+      const hasMore = oldest > 1 && (await rules.audit(1, oldest)).length > 0;
+      return { entries: entries.map(audited), ...(hasMore && { next: oldest }) };
     },
   );
 };
@@ -286,7 +295,7 @@ function refused(request: FastifyRequest, found: StoredRule | null | undefined):
     const detail = `There is a rule '${found.rule.id}' already. Replace it: PUT /ratelimit/rules/${found.rule.id}.`;
     return new Problem(409, 'Conflict', detail, [{ pointer: '/id', detail }]);
   }
-  return preconditionFailed();
+  return preconditionFailed(request, found);
 }
 
 /** @throws Problem 409 for a rule that stands in the configuration file. */

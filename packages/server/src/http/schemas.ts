@@ -96,7 +96,20 @@ const nullable = (type: string) => ({ type: [type, 'null'] });
 export const answerSchema = {
   $id: 'Answer',
   type: 'object',
-  required: ['allowed', 'reason', 'rule', 'policy', 'limit', 'remaining', 'reset_at', 'retry_after', 'source'],
+  required: [
+    'allowed',
+    'reason',
+    'rule',
+    'policy',
+    'limit',
+    'remaining',
+    'reset_at',
+    'retry_after',
+    'source',
+    'delay_ms',
+    'key',
+    'tier',
+  ],
   properties: {
     allowed: { type: 'boolean' },
     reason: { type: 'string', enum: ['granted', 'unlimited', 'allow-list', 'quota', 'block-list', 'unavailable'] },
@@ -106,15 +119,12 @@ export const answerSchema = {
     remaining: { ...nullable('integer'), description: 'Whole units that could be taken now.' },
     reset_at: { ...nullable('string'), description: 'RFC 3339: when all units are there again; null for never.' },
     retry_after: { ...nullable('integer'), description: 'Seconds; 0 where it passed, null for never.' },
+    source: { type: 'string', enum: ['store', 'lease', 'deny-cache', 'fallback', 'open', 'closed'] },
     delay_ms: { type: 'number', description: 'Milliseconds to wait before the request goes on, of a leaky bucket.' },
     key: { ...nullable('string'), description: 'Who is counted; API keys are digests.' },
     tier: { ...nullable('string') },
-    source: { type: 'string', enum: ['store', 'lease', 'deny-cache', 'fallback', 'open', 'closed'] },
   },
 } as const;
-
-/** A JSON answer that the service makes anew each time and that has parts of many forms. */
-export const anyObject = { type: 'object', additionalProperties: true } as const;
 
 /** Where no parameter is taken: one that is misspelled, or of another endpoint, would else say nothing. */
 export const noQuery = { type: 'object', additionalProperties: false, properties: {} } as const;
@@ -125,6 +135,3 @@ export const problems = {
   401: { description: 'A token is missing or unknown.', $ref: 'Problem#' },
   403: { description: 'The token is of another scope, or the request comes from another machine.', $ref: 'Problem#' },
 } as const;
-
-/** Of a read with If-None-Match. */
-export const unchanged = { 304: { description: 'It is as the client has it already.', type: 'null' } } as const;

@@ -5,7 +5,10 @@ import { problems } from './schemas.js';
 import { checkUserId, unknownUser, userIdSchema } from './user-id.js';
 
 const params = { type: 'object', required: ['user_id'], properties: { user_id: userIdSchema } } as const;
-const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#' } };
+const failing = {
+  404: { description: 'There is no such user.', $ref: 'Problem#' },
+  503: { description: 'The user, or what he has taken, cannot be read now.', $ref: 'Problem#' },
+};
 
 interface StatusRequest {
   Params: { user_id: string };
@@ -25,15 +28,12 @@ export const statusRoutes: Routes = (app, { decider, access, users }) => {
   app.get<StatusRequest>(
     '/ratelimit/status/:user_id',
     {
-      onRequest: (request, _reply, done) => {
-        access.authorise(request, 'check');
-        done();
-      },
+      onRequest: access.requires('check'),
       schema: {
         summary: 'The state of every policy for a user',
         tags: ['decisions'],
         params,
-        response: { 200: { description: 'One state for each policy.', ...statusResource }, ...unknown, ...problems },
+        response: { 200: { description: 'One state for each policy.', ...statusResource }, ...failing, ...problems },
       },
     },
     async (request) => {
@@ -50,15 +50,12 @@ export const statusRoutes: Routes = (app, { decider, access, users }) => {
   app.delete<StatusRequest>(
     '/ratelimit/status/:user_id',
     {
-      onRequest: (request, _reply, done) => {
-        access.authorise(request, 'admin');
-        done();
-      },
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Forgets what a user has taken from every policy',
         tags: ['decisions'],
         params,
-        response: { 204: { description: 'It is forgotten.', type: 'null' }, ...unknown, ...problems },
+        response: { 204: { description: 'It is forgotten.', type: 'null' }, ...failing, ...problems },
       },
     },
     async (request, reply) => {

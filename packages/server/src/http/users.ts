@@ -1,8 +1,8 @@
 import type { Decision } from '@sluice/core';
-import type { FastifyRequest } from 'fastify';
 import { Problem } from '../problem.js';
 import { limitWords, parseLimits, policyLimits } from '../users/limits.js';
 import type { User } from '../users/user.js';
+import { retryAfter } from './field-schemas.js';
 import { stateOf } from './policy-state.js';
 import { userOrPage } from './resource-schemas.js';
 import type { RouteParts, Routes } from './route-parts.js';
@@ -10,7 +10,10 @@ import { problems } from './schemas.js';
 import { checkUserId, unknownUser, userIdSchema, userQuery } from './user-id.js';
 import { actorOf } from './versions.js';
 
-const unavailable = { 503: { description: 'Users cannot be written now.', $ref: 'Problem#' } };
+const unavailable = {
+  503: { description: 'Users cannot be read or written now.', $ref: 'Problem#', ...retryAfter },
+};
+const full = { 507: { description: 'There are as many users as there may be, all with limits.', $ref: 'Problem#' } };
 const unknown = { 404: { description: 'There is no such user.', $ref: 'Problem#' } };
 
 /** Texts, since 1e3 and 0x10 are numbers to some and not to others. */
@@ -18,12 +21,10 @@ const limitParameters = Object.fromEntries(limitWords.map((word) => [word, { typ
 
 /** Users and their own limits. */
 export const userRoutes: Routes = (app, { users, decider, access, settings }) => {
-  const authorise = async (request: FastifyRequest) => void access.authorise(request, 'admin');
-
   app.get<{ Querystring: { user_id?: string; limit: number; cursor?: string } }>(
     '/users',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'The limits and the state of a user; without user_id, a page of all users',
         tags: ['users'],
@@ -36,7 +37,12 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
             cursor: { type: 'string', maxLength: 600, description: 'Of the page before: its next.' },
           },
         },
-        response: { 200: { description: 'The user, or a page of users.', ...userOrPage }, ...unknown, ...problems },
+        response: {
+          200: { description: 'The user, or a page of users.', ...userOrPage },
+          ...unknown,
+          ...unavailable,
+          ...problems,
+        },
       },
     },
     async ({ query }) => {
@@ -64,12 +70,13 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
   app.post<{ Querystring: { user_id: string } & Record<string, string> }>(
     '/users',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Gives a user limits of his own',
         description:
           'max_tokens and refill_rate (per second) make a token bucket, capacity and leak_rate a leaky bucket. Who was not ' +
-          'known is from now on. What the user has taken stays taken.',
+          'known is from now on. What the user has taken stays taken, but for who changes from one kind of bucket to the ' +
+          'other: that one begins as it was left, or full.',
         tags: ['users'],
         querystring: {
           type: 'object',
@@ -77,7 +84,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
           required: ['user_id'],
           properties: { user_id: userIdSchema, ...limitParameters },
         },
-        response: { 200: { description: 'The user.', $ref: 'User#' }, ...unavailable, ...problems },
+        response: { 200: { description: 'The user.', $ref: 'User#' }, ...unavailable, ...full, ...problems },
       },
     },
     async (request) => {
@@ -85,10 +92,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
       const { user_id: id } = query;
       checkUserId(id);
       const user = await users.set(id, parseLimits(query));
-      request.log.info(
-        { by: actorOf(access.authorise(request, 'admin'), request), user: id, limits: user.limits },
-        'a user has new limits',
-      );
+      request.log.info({ by: actorOf(request), user: id, limits: user.limits }, 'a user has new limits');
       return configurationOf(user, settings);
     },
   );
@@ -96,7 +100,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
   app.delete<{ Querystring: { user_id: string } }>(
     '/users',
     {
-      onRequest: authorise,
+      onRequest: access.requires('admin'),
       schema: {
         summary: 'Removes a user, with limits and state',
         tags: ['users'],
@@ -113,7 +117,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
       // In this order: with the limits, it would not be known any more which state there is.
       await decider.reset(user);
       await users.remove(id);
-      request.log.info({ by: actorOf(access.authorise(request, 'admin'), request), user: id }, 'a user was removed');
+      request.log.info({ by: actorOf(request), user: id }, 'a user was removed');
       return reply.code(204).send();
     },
   );

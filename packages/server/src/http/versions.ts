@@ -1,7 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Expected } from '../configuration/configuration.js';
 import { Problem } from '../problem.js';
-import type { Caller } from './access.js';
 
 export function etagOf(version: number): string {
   return `"${version}"`;
@@ -39,17 +38,23 @@ export function isUnchanged({ headers }: FastifyRequest, etag: string): boolean 
   return tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
 }
 
-export function preconditionFailed(): Problem {
-  return new Problem(
-    412,
-    'Precondition failed',
-    'It is not as expected: somebody has written it since. Read it again, and send its ETag as If-Match.',
-  );
+/** The problem of a write that has found something else than its header fields expect; `found` is what is there. */
+export function preconditionFailed({ headers }: FastifyRequest, found: object | null | undefined): Problem {
+  return new Problem(412, 'Precondition failed', `It is not as expected: ${differenceOf(headers, found ?? null)}`);
+}
+
+function differenceOf(headers: FastifyRequest['headers'], found: object | null): string {
+  if (headers['if-none-match'] !== undefined)
+    return 'there is one already, and If-None-Match: * is for what is not there.';
+  if (found === null) return 'there is none (any more), and If-Match is for what is there.';
+  return 'somebody has written it since. Read it again, and send its ETag as If-Match.';
 }
 
 /** Who writes, as the audit log tells. */
-export function actorOf({ name }: Caller, { ip }: FastifyRequest): string {
-  return `${name} ${ip}`;
+export function actorOf({ caller, ip }: FastifyRequest): string {
+  // A route that forgets to ask for a caller is a mistake of ours, and nobody must be able to write by it.
+  if (caller === undefined) throw new TypeError('The route asks nobody who he is.');
+  return `${caller.name} ${ip}`;
 }
 
 /** A weak tag never matches: RFC 9110, section 13.1.1. */

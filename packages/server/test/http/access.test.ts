@@ -1,11 +1,15 @@
 import { networkInterfaces } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { Client } from '../support/client.ts';
+import { exchange } from '../support/raw.ts';
 import { onEmbedded, type TestService } from '../support/service.ts';
 
 const admin = ['admin-0123456789abcdef', 'admin-fedcba9876543210'];
 const check = ['check-0123456789abcdef', 'check-fedcba9876543210'];
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const basic = (name: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
+});
 
 /** A request to each endpoint, and the scope that it needs. */
 const requests: readonly (readonly [scope: string, method: string, path: string, body?: object])[] = [
@@ -91,7 +95,12 @@ onEmbedded('a service with tokens of both scopes', (start) => {
         { authorization: admin[0]! },
         { authorization: 'Bearer' },
         { authorization: 'Bearer ' },
-        { authorization: `Basic ${Buffer.from(`admin:${admin[0]}`).toString('base64')}` },
+        basic('admin', 'wrong-0123456789abcdef'),
+        basic(admin[0]!, ''),
+        basic('admin', `${admin[0]}:`),
+        { authorization: `Basic ${Buffer.from(admin[0]!).toString('base64')}` },
+        { authorization: `Basic ${admin[0]}` },
+        { authorization: 'Basic' },
         { authorization: `Bearer ${admin[0]}, Bearer ${admin[1]}` },
         { authorization: `Bearer ${admin[0]} ${admin[1]}` },
         { authorization: `Token ${admin[0]}` },
@@ -111,6 +120,31 @@ onEmbedded('a service with tokens of both scopes', (start) => {
     expect((await service.get('/ratelimit/rules', bearer(admin[0]!))).json.rules).toEqual([]);
   });
 
+  it('takes a token as the password of HTTP Basic too, whatever the name is', async () => {
+    const service = await start(tokens);
+    for (const name of ['sluice', '', 'näme']) {
+      expect((await service.get('/check?user_id=a', basic(name, check[1]!))).status, name).toBe(200);
+      expect((await service.get('/ratelimit/rules', basic(name, admin[1]!))).status, name).toBe(200);
+      expect((await service.get('/ratelimit/rules', basic(name, check[1]!))).status, name).toBe(403);
+    }
+    const gateway = { 'x-forwarded-for': '203.0.113.1', 'sec-fetch-site': 'cross-site', ...basic('sluice', check[0]!) };
+    expect((await service.get('/ratelimit/auth', gateway)).status).toBe(200);
+  });
+
+  it('does not take for administration a password that a browser sends along for a page of another site', async () => {
+    const service = await start(tokens);
+    const path = '/users?user_id=eve&max_tokens=9&refill_rate=9';
+    for (const headers of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }] as Record<
+      string,
+      string
+    >[]) {
+      const all = { ...headers, ...basic('x', admin[0]!) };
+      expect((await service.post(path, undefined, all)).status, JSON.stringify(headers)).toBe(403);
+      expect((await service.post(path, undefined, { ...headers, ...bearer(admin[0]!) })).status).toBe(200);
+    }
+    expect((await service.post(path, undefined, { origin: service.url, ...basic('x', admin[0]!) })).status).toBe(200);
+  });
+
   it('says before it reads the body, or a parameter, that the token is missing', async () => {
     const service = await start(tokens);
     expect((await service.post('/ratelimit/rules', '{')).status).toBe(401);
@@ -127,12 +161,26 @@ onEmbedded('a service with tokens of both scopes', (start) => {
   });
 });
 
+/** What a gateway may pass on of a client's. */
+const ofOthers = [
+  bearer('wrong-0123456789abcdef'),
+  bearer('eyJhbGciOiJIUzI1NiJ9.e30.c2ln'),
+  basic('alice', 'her password'),
+  { authorization: 'Digest username="alice"' },
+  { authorization: 'nonsense' },
+];
+
 onEmbedded('a service with tokens of one scope', (start) => {
-  it('that is administration answers checks of anybody, but not with a wrong token', async () => {
+  it('that is administration answers checks of anybody, whatever else Authorization says', async () => {
     const service = await start({ adminTokens: admin });
     for (const request of requests) {
       expect((await send(service, request)).status < 300, name(request)).toBe(request[0] === 'check');
-      expect((await send(service, request, bearer('wrong-0123456789abcdef'))).status, name(request)).toBe(401);
+      for (const headers of ofOthers) {
+        const { status } = await send(service, request, headers);
+        expect(status, `${name(request)} ${headers.authorization}`).toSatisfy((is) =>
+          request[0] === 'check' ? is < 300 : is === 401,
+        );
+      }
       expect((await send(service, request, bearer(admin[1]!))).status, name(request)).toBeLessThan(300);
     }
   });
@@ -144,7 +192,12 @@ onEmbedded('a service with tokens of one scope', (start) => {
       expect((await send(service, request)).status, name(request)).toSatisfy((status) =>
         request[0] === 'check' ? status === 401 : status < 300,
       );
-      expect((await send(service, request, bearer('wrong-0123456789abcdef'))).status, name(request)).toBe(401);
+    }
+    for (const headers of ofOthers) {
+      expect((await service.get('/ratelimit/rules', headers)).status, headers.authorization).toBe(200);
+      expect((await service.check({ user_id: 'a' }, headers)).status, headers.authorization).toBe(401);
+      const { status } = await service.get('/ratelimit/rules', { ...headers, 'x-forwarded-for': '203.0.113.1' });
+      expect(status, headers.authorization).toBe(403);
     }
     await service.put('/ratelimit/rules/b', { endpoint: '/b', limit: 1, window: '1m' });
     for (const request of requests) {
@@ -176,7 +229,6 @@ onEmbedded('administration without a token', (start) => {
       { host: `LOCALHOST:${port}`, origin: `http://LOCALHOST:${port}` },
       { host: `[::1]:${port}` },
       { host: '127.0.0.1' },
-      { 'x-forwarded-proto': 'https' },
     ] as Record<string, string>[]) {
       for (const status of await attempts(service, headers)) expect(status, JSON.stringify(headers)).toBeLessThan(300);
     }
@@ -191,6 +243,13 @@ onEmbedded('administration without a token', (start) => {
       { forwarded: 'for=127.0.0.1' },
       { 'x-real-ip': '127.0.0.1' },
       { via: '1.1 proxy' },
+      { 'x-forwarded-proto': 'https' },
+      { 'X-Forwarded-Host': 'localhost' },
+      { 'x-forwarded-anything': '' },
+      { 'cf-connecting-ip': '127.0.0.1' },
+      { 'true-client-ip': '127.0.0.1' },
+      { 'x-client-ip': '127.0.0.1' },
+      { 'x-envoy-external-address': '127.0.0.1' },
       { origin: 'https://evil.example' },
       { origin: 'null' },
       { origin: '' },
@@ -212,6 +271,18 @@ onEmbedded('administration without a token', (start) => {
     expect(json.detail).toContain('--admin-token-file');
     expect((await service.get('/ratelimit/rules')).json.rules).toEqual([]);
     expect((await service.get('/users')).json.users).toEqual([]);
+  });
+
+  it('is not for HTTP/1.0, which nginx speaks where it is not told otherwise', async () => {
+    const service = await start();
+    const body = JSON.stringify({ endpoint: '/a', limit: 1, window: '1m' });
+    const fields = `Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const put = await exchange(service.url, `PUT /ratelimit/rules/a HTTP/1.0\r\n${fields}${body}`);
+    expect(put).toMatch(/^HTTP\/1\.[01] 403 /);
+    expect(put).toContain('HTTP/1.0');
+    expect((await service.get('/ratelimit/rules')).json.rules).toEqual([]);
+    const check = await exchange(service.url, 'GET /check?user_id=a HTTP/1.0\r\n\r\n');
+    expect(check).toMatch(/^HTTP\/1\.[01] 200 /);
   });
 
   it('lets checks pass that come through a proxy', async () => {

@@ -1,6 +1,7 @@
+import { ManualClock } from '@sluice/testing';
 import { expect, it } from 'vitest';
 import { totalsBy } from '../support/series.ts';
-import { onBothBackends } from '../support/service.ts';
+import { onBothBackends, onEmbedded } from '../support/service.ts';
 
 const defaults = { algorithm: 'fixed-window', limit: 5, window: '365d' } as const;
 
@@ -78,6 +79,19 @@ onBothBackends('GET /ratelimit/analytics', (start) => {
         expect(point.at).toBe(new Date(from.getTime() + i * ms).toISOString());
       }
     }
+  });
+});
+
+onEmbedded('GET /ratelimit/analytics', (start) => {
+  it('goes back from what the clock of the service says', async () => {
+    const clock = new ManualClock(Date.UTC(2031, 0, 1));
+    const service = await start({ defaults }, { clock });
+    expect((await service.get('/ratelimit/analytics')).json).toMatchObject({
+      from: '2030-12-31T23:00:00.000Z',
+      to: '2031-01-01T00:00:00.000Z',
+    });
+    clock.advance(1_000);
+    expect((await service.get('/ratelimit/analytics')).json.to).toBe('2031-01-01T00:00:01.000Z');
   });
 });
 

@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { onBothBackends } from '../support/service.ts';
 
 const login = { endpoint: '/login', limit: 5, window: '1m' };
 const alpha = 'alpha-0123456789abcdef';
 const beta = 'beta-0123456789abcdef';
+/** What the log calls whoever has that token. */
+const nameOf = (token: string) => `admin:${createHash('sha256').update(token).digest('hex').slice(0, 6)}`;
 
 onBothBackends('the audit log', (start) => {
   it('says who changed what and when, from what to what, the latest first', async () => {
@@ -19,11 +22,11 @@ onBothBackends('the audit log', (start) => {
     const eve = { entry: 'user:eve', expires_at: null, note: 'abuse' };
     expect(entries).toEqual(
       [
-        { by: 'admin-1', rule: 'login', before: null, after: { ...rule, version: 1 } },
-        { by: 'admin-2', rule: 'login', before: { ...rule, version: 1 }, after: { ...rule, limit: 6, version: 2 } },
-        { by: 'admin-2', list: 'block', entry: 'user:eve', before: null, after: eve },
-        { by: 'admin-1', list: 'block', entry: 'user:eve', before: eve, after: null },
-        { by: 'admin-1', rule: 'login', before: { ...rule, limit: 6, version: 2 }, after: null },
+        { by: nameOf(alpha), rule: 'login', before: null, after: { ...rule, version: 1 } },
+        { by: nameOf(beta), rule: 'login', before: { ...rule, version: 1 }, after: { ...rule, limit: 6, version: 2 } },
+        { by: nameOf(beta), list: 'block', entry: 'user:eve', before: null, after: eve },
+        { by: nameOf(alpha), list: 'block', entry: 'user:eve', before: eve, after: null },
+        { by: nameOf(alpha), rule: 'login', before: { ...rule, limit: 6, version: 2 }, after: null },
       ]
         .map(({ by, before, after, ...of }, i) => ({
           ...of,
@@ -36,6 +39,17 @@ onBothBackends('the audit log', (start) => {
         .reverse(),
     );
     expect(JSON.stringify(entries)).not.toMatch(/0123456789abcdef/);
+  });
+
+  it('calls a token the same after others have come and gone', async () => {
+    const as = { authorization: `Bearer ${beta}` };
+    const first = await start({ adminTokens: [alpha, beta] });
+    await first.put('/ratelimit/rules/login', login, as);
+    await first.stop();
+    const second = await start({ adminTokens: [beta, 'gamma-0123456789abcdef'] });
+    await second.put('/ratelimit/rules/login', login, as);
+    const { entries } = (await second.get('/ratelimit/audit', as)).json;
+    expect(entries.map(({ by }: { by: string }) => by)).toEqual(Array(2).fill(`${nameOf(beta)} 127.0.0.1`));
   });
 
   it('calls whoever needs no token by the loopback', async () => {
@@ -82,5 +96,39 @@ onBothBackends('the audit log', (start) => {
       ofLoser.length === 0 ? [] : [false, true],
     );
     expect((await service.get('/ratelimit/rules')).json.rules).toHaveLength(1);
+  });
+});
+
+onBothBackends('what would be too long an answer', (start) => {
+  it('of the audit log, or of rules, ends early, and says what to go on with', async () => {
+    const service = await start();
+    const block = Array.from({ length: 5_000 }, (_, i) => `user:${i}${'x'.repeat(150)}`);
+    for (let i = 0; i < 6; i++) {
+      const rule = { endpoint: `/${i}`, limit: 1, window: '1m', lists: { block } };
+      expect((await service.put(`/ratelimit/rules/r${i}`, rule)).status).toBe(201);
+    }
+    const rules: string[] = [];
+    const pages: number[] = [];
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const { json, text } = await service.get(`/ratelimit/rules?after=${after}`);
+      expect(text.length).toBeLessThan(4.5 * 2 ** 20);
+      rules.push(...json.rules.map(({ id }: { id: string }) => id));
+      pages.push(json.rules.length);
+      after = json.next;
+    }
+    expect(rules).toEqual(['r0', 'r1', 'r2', 'r3', 'r4', 'r5']);
+    expect(pages).toEqual([5, 1]);
+
+    const versions: number[] = [];
+    for (let before: number | undefined = 7; before !== undefined; ) {
+      const { json, text } = await service.get(`/ratelimit/audit?before=${before}`);
+      expect(text.length).toBeLessThan(4.5 * 2 ** 20);
+      versions.push(...json.entries.map(({ version }: { version: number }) => version));
+      before = json.next;
+    }
+    expect(versions).toEqual([6, 5, 4, 3, 2, 1]);
+    const { entries, next } = (await service.get('/ratelimit/audit?limit=2')).json;
+    expect([entries.length, next]).toEqual([2, 5]);
+    expect((await service.get('/ratelimit/audit?limit=2&before=3')).json).not.toHaveProperty('next');
   });
 });

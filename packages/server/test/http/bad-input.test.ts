@@ -67,6 +67,23 @@ const checks: readonly Case[] = [
   [check, of({ 'a/b~c': 1 }), '/a~1b~0c', /no such field/],
   [check, '{"user_id":"alice","__proto__":{"cost":0}}', ''],
   [check, of({ userId: 'alice' }), '/userId', /user_id/],
+  [check, { user_id: ' alice' }, '/user_id', /space/],
+  [check, { user_id: 'alice\u00a0' }, '/user_id', /space/],
+  [check, { user_id: 'al\ufffdice' }, '/user_id', /U\+FFFD/],
+  [check, { user_id: `#${'a'.repeat(22)}` }, '/user_id', /digest/],
+  [check, { user_id: '😀'.repeat(257) }, '/user_id', /256/],
+  ['POST /ratelimit/check?user_id=alice', alice, 'user_id', /no such field/],
+  ['POST /ratelimit/check/batch?x=1', { checks: [alice] }, 'x', /no such field/],
+  ['GET /livez?x=1', undefined, 'x', /no such field/],
+  ['GET /openapi.json?x=1', undefined, 'x', /no such field/],
+  ['GET /ratelimit/status/alice?x=1', undefined, 'x', /no such field/],
+  ['GET /ratelimit/auth?x=1', undefined, 'x', /no such field/, { 'x-forwarded-for': '192.0.2.1' }],
+  ['GET /check?user_id=%20a', undefined, 'user_id', /space/],
+  ['GET /check?user_id=a%EF%BF%BD', undefined, 'user_id', /U\+FFFD/],
+  [`GET /check?user_id=%23${'_'.repeat(22)}`, undefined, 'user_id', /digest/],
+  [`GET /check?user_id=${encodeURIComponent('😀'.repeat(257))}`, undefined, 'user_id', /256/],
+  ['GET /ratelimit/status/a%20', undefined, 'user_id', /space/],
+  ['GET /ratelimit/status/%zz', undefined, 'path', /escape/],
   ['POST /ratelimit/simulate', { ip: 'here' }, '/ip', /address/],
   ['POST /ratelimit/simulate', {}, '', nobody],
   ['POST /ratelimit/report', alice, '/cost', /missing/],
@@ -103,6 +120,9 @@ const administration: readonly Case[] = [
   ['POST /users?user_id=alice&max_tokens=10&refill_rate=2&refill_rate=3', undefined, 'refill_rate'],
   ['POST /users?user_id=alice&max_tokens=10&refill_rate=2&x=1', undefined, 'x', /no such field/],
   ['POST /users?user_id=a%0Ab&max_tokens=10&refill_rate=2', undefined, 'user_id', /control/],
+  [`POST /users?user_id=%23${'-'.repeat(22)}&max_tokens=10&refill_rate=2`, undefined, 'user_id', /digest/],
+  ['POST /users?user_id=a%20&max_tokens=10&refill_rate=2', undefined, 'user_id', /space/],
+  ['POST /ratelimit/rules/recover?x=1', { from: 'service' }, 'x', /no such field/],
   ['GET /users?limit=0', undefined, 'limit'],
   ['GET /users?limit=1001', undefined, 'limit'],
   ['GET /users?limit=ten', undefined, 'limit', /integer/],
@@ -179,6 +199,17 @@ onBothBackends('Bad input', (start) => {
       expect((await service.get('/metrics')).text).not.toMatch(/^sluice_decisions_total\{/m);
     });
   }
+
+  it('is no id of 256 characters, however many bytes they take', async () => {
+    const service = await start();
+    for (const id of ['u'.repeat(256), '😀'.repeat(256), 'a b', `#${'a'.repeat(21)}`, `x#${'a'.repeat(22)}`]) {
+      const one = await service.check({ user_id: id });
+      const other = await service.get(`/check?user_id=${encodeURIComponent(id)}`);
+      const state = await service.get(`/ratelimit/status/${encodeURIComponent(id)}`);
+      expect([one.status, other.status, state.status, state.json.user_id], id).toEqual([200, 200, 200, id]);
+      expect(other.json).toMatchObject({ key: one.json.key, remaining: 998 });
+    }
+  });
 
   it('that is no JSON at all, too long, or for no endpoint has a status of its own', async () => {
     const service = await start({ bodyLimit: 1_024 });

@@ -149,6 +149,8 @@ onBothBackends('/ratelimit/auth', (start) => {
       ['/ratelimit/auth/path', {}, 'x-forwarded-for'],
       ['/ratelimit/auth?ip=X-Client', address, 'X-Client'],
       ['/ratelimit/auth?user=x-user', { ...address, 'x-user': 'u'.repeat(257) }, 'x-user'],
+      ['/ratelimit/auth?user=x-user', { ...address, 'x-user': `#${'a'.repeat(22)}` }, 'x-user'],
+      ['/ratelimit/auth?tier=x-tier', { ...address, 'x-tier': 't'.repeat(49) }, 'x-tier'],
       ['/ratelimit/auth?refused=500', address, 'refused'],
       ['/ratelimit/auth?ip=a%20b', address, 'ip'],
       ['/ratelimit/auth?header=x', address, 'header'],

@@ -1,11 +1,24 @@
 import { ManualClock } from '@sluice/testing';
 import { expect, it } from 'vitest';
 import { until } from '../../../../test/support/redis/until.ts';
-import { onBothBackends } from '../support/service.ts';
+import type { HeaderFields } from '../support/client.ts';
+import { onBothBackends, onEmbedded } from '../support/service.ts';
 
 const hour = 3_600_000;
 
 onBothBackends('lists', (start) => {
+  it('say of an entry that is not as expected what there is instead', async () => {
+    const service = await start();
+    const put = async (headers: HeaderFields) => {
+      const { status, json } = await service.put('/ratelimit/lists/block/user:eve', undefined, headers);
+      return `${status} ${json.detail}`;
+    };
+    expect(await put({ 'if-match': '*' })).toMatch(/^412 .*there is none/);
+    expect(await put({ 'if-none-match': '*' })).toMatch(/^201 /);
+    expect(await put({ 'if-none-match': '*' })).toMatch(/^412 .*there is one already/);
+    expect(await put({ 'if-match': '"9"' })).toMatch(/^412 .*somebody has written it since/);
+  });
+
   it('are read and written entry by entry', async () => {
     const service = await start();
     const put = await service.put('/ratelimit/lists/block/user:eve', { note: 'abuse' });
@@ -24,6 +37,10 @@ onBothBackends('lists', (start) => {
     const again = await service.put('/ratelimit/lists/block/user:eve');
     expect([again.status, again.json.note, again.json.version]).toEqual([200, undefined, 2]);
     expect((await service.put('/ratelimit/lists/block/user:ann', 'null')).status).toBe(201);
+    const json = { 'content-type': 'application/json' };
+    expect((await service.put('/ratelimit/lists/block/user:ann', undefined, json)).status).toBe(200);
+    expect((await service.put('/ratelimit/lists/block/user:ann', '', json)).status).toBe(200);
+    expect((await service.put('/ratelimit/lists/block/user:ann', '{', json)).status).toBe(400);
     const all = await service.get('/ratelimit/lists/block');
     expect(all.json.entries.map(({ entry }: { entry: string }) => entry)).toEqual(['user:ann', 'user:eve']);
     expect((await service.get('/ratelimit/lists/allow')).json).toEqual({ entries: [] });
@@ -246,5 +263,20 @@ onBothBackends('an entry that ends', (start, backend) => {
     expect(ended[0]).toMatchObject({ list: 'block', before: { expires_at: expect.any(String) }, after: null });
     const redis = backend.redis();
     if (redis !== undefined) expect(await redis.cli('HLEN', 'ratelimit:{config}:block')).toBe('10');
+  });
+});
+
+// Redis has a clock of its own.
+onEmbedded('lists', (start) => {
+  it('take an end that the clock of the service has not reached yet', async () => {
+    const clock = new ManualClock(Date.now() - 1_000 * hour);
+    const service = await start({}, { clock });
+    const put = (ms: number) =>
+      service.put('/ratelimit/lists/block/user:eve', {
+        expires_at: new Date(clock.now() / 1_000 + ms).toISOString(),
+      });
+    expect((await put(0)).status).toBe(400);
+    expect((await put(hour)).status).toBe(201);
+    expect((await service.check({ user_id: 'eve' })).json.reason).toBe('block-list');
   });
 });

@@ -16,7 +16,14 @@ interface Operation {
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: object }>> };
   readonly responses: Readonly<
-    Record<string, { readonly description?: string; readonly content?: Readonly<Record<string, { schema: object }>> }>
+    Record<
+      string,
+      {
+        readonly description?: string;
+        readonly content?: Readonly<Record<string, { schema: object }>>;
+        readonly headers?: Readonly<Record<string, object>>;
+      }
+    >
   >;
 }
 
@@ -167,6 +174,42 @@ onEmbedded('GET /openapi.json', (start) => {
       for (const [code, { description }] of Object.entries(responses)) {
         expect(code, name).toMatch(/^([2-5]\d\d|default)$/);
         expect(description, `${name} ${code}`).toMatch(/^[A-Z].*\.$/);
+      }
+    }
+  });
+
+  it('says which header fields count, and what the answers are besides decisions', async () => {
+    const service = await start();
+    const document = (await service.get('/openapi.json')).json as Document;
+    const operations = new Map(operationsOf(document));
+    const asked = (name: string) =>
+      (operations.get(name)!.parameters ?? []).filter((parameter) => parameter.in === 'header').map((one) => one.name);
+    const answered = (name: string, status: number) =>
+      Object.keys(operations.get(name)!.responses[status]!.headers ?? {}).sort();
+    for (const path of ['/ratelimit/rules', '/ratelimit/rules/{id}', '/ratelimit/lists/{list}/{entry}']) {
+      expect(asked(`GET ${path}`), path).toEqual(['If-None-Match']);
+      for (const status of [200, 304]) expect(answered(`GET ${path}`, status), path).toEqual(['ETag']);
+      if (path === '/ratelimit/rules') continue;
+      for (const method of ['PUT', 'DELETE']) {
+        expect(asked(`${method} ${path}`), path).toEqual(['If-Match', 'If-None-Match']);
+      }
+      expect(answered(`PUT ${path}`, 200), path).toEqual(['ETag']);
+    }
+    expect(answered('POST /ratelimit/rules', 201)).toEqual(['ETag', 'Location']);
+    const limits = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
+    for (const name of ['POST /ratelimit/check', 'GET /check', 'GET /ratelimit/auth']) {
+      expect(answered(name, 200), name).toEqual(limits);
+      expect(answered(name, 429), name).toEqual(['Retry-After', ...limits]);
+    }
+    expect(answered('GET /ratelimit/rules', 429)).toEqual(['Retry-After']);
+    expect(operations.get('POST /users')!.responses[507]).toBeDefined();
+    // Nothing is an object of which nothing is known.
+    for (const [name, { responses }] of operations) {
+      for (const [status, { content = {} }] of Object.entries(responses)) {
+        for (const { schema } of Object.values(content)) {
+          const { type, properties } = schema as { type?: string; properties?: object };
+          expect(type === 'object' && properties === undefined, `${name} ${status}`).toBe(false);
+        }
       }
     }
   });

@@ -66,6 +66,15 @@ onBothBackends('rules', (start) => {
     ]);
   });
 
+  it('have their methods in capitals, each once, however they were written', async () => {
+    const service = await start();
+    const rule = { ...login, methods: ['post', 'Get', 'POST'] };
+    const written = await service.put('/ratelimit/rules/login', rule);
+    expect(written.json.methods).toEqual(['POST', 'GET']);
+    expect((await service.get('/ratelimit/rules/login')).json.methods).toEqual(['POST', 'GET']);
+    expect((await service.check({ ip: '192.0.2.1', method: 'POST', endpoint: '/login' })).json.rule).toBe('login');
+  });
+
   it('of names that objects have by themselves are rules like any other', async () => {
     const service = await start();
     for (const id of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
@@ -85,11 +94,14 @@ onBothBackends('rules', (start) => {
     const write = (headers: Record<string, string>, limit = 1) =>
       service.put('/ratelimit/rules/login', { ...login, limit }, headers);
     // Nothing is there yet.
+    expect((await write({ 'if-match': '*' })).json.detail).toMatch(/there is none/);
     expect((await write({ 'if-match': '*' })).status).toBe(412);
     expect((await write({ 'if-match': '"1"' })).status).toBe(412);
     expect((await write({ 'if-none-match': '*' })).status).toBe(201);
     // Now version 1 is.
     expect((await write({ 'if-none-match': '*' })).status).toBe(412);
+    expect((await write({ 'if-none-match': '*' })).json.detail).toMatch(/there is one already/);
+    expect((await write({ 'if-match': '"0"' })).json.detail).toMatch(/written it since/);
     expect((await write({ 'if-match': '"0"' })).status).toBe(412);
     expect((await write({ 'if-match': 'W/"1"' })).status).toBe(412);
     expect((await write({ 'if-match': '"some-other"' })).status).toBe(412);
