@@ -23,8 +23,8 @@ export const hoursKept = (30 * dayMs) / hourMs + 1;
 /** A series has so many points at the most: a day of minutes fits, and 30 days of hours. */
 export const mostPoints = 2_000;
 /** An answer has so many series at the most, and so many points in all; what is beyond is `(other)`. */
-const mostSeries = 500;
-const mostPointsInAll = 100_000;
+const mostSeries = 100;
+const mostPointsInAll = 20_000;
 
 /** What a series is made from: minutes, or hours for a query that reaches back further than minutes are kept. */
 export interface Unit {

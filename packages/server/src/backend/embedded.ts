@@ -1,7 +1,8 @@
 import { type Clock, type Logger, MemoryStore, type SyncStore } from '@sluice/core';
 import { parseDuration } from '@sluice/core/toolkit';
 import { FileAnalytics } from '../analytics/file-analytics.js';
-import { type ConfigurationRecord, FileConfigurationStore } from '../configuration/file-store.js';
+import { isConfigurationRecord } from '../configuration/file-record.js';
+import { FileConfigurationStore } from '../configuration/file-store.js';
 import type { Settings } from '../settings/settings.js';
 import { DataDirectory } from '../storage/data-directory.js';
 import { Journal } from '../storage/journal.js';
@@ -9,7 +10,7 @@ import { Snapshots } from '../storage/snapshots.js';
 import { readWhole, saveWhole } from '../storage/whole-file.js';
 import { FileUserDirectory } from '../users/file-user-directory.js';
 import { SeenFile } from '../users/seen-file.js';
-import type { UserRecord } from '../users/user-journal.js';
+import { isUserRecord } from '../users/user-journal.js';
 import { type Backend, closeAll } from './backend.js';
 
 /**
@@ -30,9 +31,12 @@ export async function openEmbedded(
     });
     const directory = await DataDirectory.open(path, { onLost });
     opened.unshift(() => directory.close());
-    const rules = await Journal.open<ConfigurationRecord>(directory.file('rules.journal'));
+    const rules = await Journal.open(directory.file('rules.journal'), {
+      kind: 'rules',
+      isRecord: isConfigurationRecord,
+    });
     opened.unshift(() => rules.close());
-    const owners = await Journal.open<UserRecord>(directory.file('users.journal'));
+    const owners = await Journal.open(directory.file('users.journal'), { kind: 'users', isRecord: isUserRecord });
     opened.unshift(() => owners.close());
     for (const { torn } of [rules, owners]) {
       if (torn !== undefined) logger.warn(`a write that a crash cut short was never acknowledged; it is in ${torn}`);

@@ -53,7 +53,13 @@ export async function openRedis(
     const users = new RedisUserDirectory({ client, subscriber, prefix, ttl, maxUsers, clock, logger });
     opened.unshift(() => users.close());
     const analytics = new RedisAnalytics({ client, prefix, clock, logger });
-    opened.unshift(() => analytics.close());
+    opened.unshift(async () => {
+      try {
+        await analytics.close();
+      } catch (error) {
+        logger.warn(`What analytics have counted since Redis last took them is lost: ${messageOf(error)}`);
+      }
+    });
     return {
       store,
       configuration,

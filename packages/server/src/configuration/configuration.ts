@@ -132,7 +132,10 @@ export interface ConfigurationStore {
    * @throws Problem 409 where nothing is lost, or what the store has left is not to be read. 503 as `write` does.
    */
   recover(from: RecoverySource, inForce: Configuration, by: string): Promise<AuditEntry>;
-  /** The latest writes, the latest first; those before the version `before`, if that is given. */
+  /**
+   * The latest writes, the latest first; those before the version `before`, if that is given. Fewer than `limit` where
+   * they would take more than a page may.
+   */
   audit(limit: number, before?: number): Promise<readonly AuditEntry[]>;
   /** Calls `listener` when some process has written, where that can be told; a poll of the version is the safety net. */
   onChange(listener: () => void): () => void;

@@ -2,35 +2,30 @@ import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core'
 import { messageOf, show } from '@sluice/core/toolkit';
 import { before } from '../bounds.js';
 import { Problem } from '../problem.js';
+import * as bounds from './audit-bounds.js';
+import { firstThatFit, jsonBytes } from './audit-bounds.js';
 import type {
   AuditEntry,
   Change,
   Configuration,
   ConfigurationStore,
   Expected,
-  Kind,
   RecoverySource,
   Written,
 } from './configuration.js';
-import { Contents, hasEnded, kinds, meets, type Stored, storedAs } from './contents.js';
+import { Contents, hasEnded, kinds, meets, storedAs } from './contents.js';
+import type { ConfigurationRecord, FileEntry } from './file-record.js';
 
-/** A write, as the journal tells it. A file loses none, so that none of its entries tells of a recovery. */
-export interface FileEntry extends AuditEntry {
-  readonly kind: Kind;
+/** A write that the audit log tells of, and what it takes in JSON. */
+interface Audited {
+  readonly entry: FileEntry;
+  readonly bytes: number;
 }
-
-/**
- * One line of the journal. A journal that was never compacted has writes alone, which are the audit log. A compacted
- * one begins with a `base` and what was `kept` in that version; the writes that follow lead from there to the present.
- * So a write is told of once, and whether it is history or state makes no difference.
- */
-export type ConfigurationRecord =
-  | { readonly format: 1; readonly type: 'base'; readonly version: number }
-  | { readonly format: 1; readonly type: 'kept'; readonly kind: Kind; readonly id: string; readonly value: Stored }
-  | { readonly format: 1; readonly type: 'write'; readonly entry: FileEntry };
 
 /** What a FileConfigurationStore needs of a journal. */
 export interface ConfigurationJournal {
+  /** Of its file, for messages. */
+  readonly path: string;
   /** What was read when the journal was opened. */
   readonly records: Iterable<ConfigurationRecord>;
   /** Resolves when the record is durable. After one that has failed, the journal goes on as before, or takes no more. */
@@ -44,8 +39,10 @@ export interface ConfigurationJournal {
 export interface FileConfigurationStoreOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** Writes that the audit log tells of, at the least. @default 10_000 */
+  /** Writes that the audit log tells of, as far as their bytes go. @default 10_000 */
   readonly auditLength?: number;
+  /** Bytes that it takes at the most. @default 16 MiB */
+  readonly auditBytes?: number;
   /** Bytes that a journal grows by, and by half its length at the least, before it is compacted. @default 4 MiB */
   readonly growth?: number;
   /** Milliseconds that a write waits for the disk. @default 5_000 */
@@ -61,11 +58,14 @@ export class FileConfigurationStore implements ConfigurationStore {
   readonly #clock: Clock;
   readonly #logger: Logger | undefined;
   readonly #auditLength: number;
+  readonly #auditBytes: number;
   readonly #growth: number;
   readonly #patience: number;
   readonly #contents = new Contents();
   /** The latest writes, the latest last. */
-  #audit: FileEntry[] = [];
+  #audit: Audited[] = [];
+  /** What they take. */
+  #bytes = 0;
   readonly #listeners = new Set<() => void>();
   #snapshot: Configuration | undefined;
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -74,15 +74,20 @@ export class FileConfigurationStore implements ConfigurationStore {
 
   /** @throws SluiceError `UNUSABLE_STATE` for a journal whose records do not follow from one another. */
   constructor(journal: ConfigurationJournal, options: FileConfigurationStoreOptions = {}) {
-    const { clock = systemClock, logger, auditLength = 10_000, growth = 4 * 2 ** 20, patience = 5_000 } = options;
+    const { clock = systemClock, logger, growth = 4 * 2 ** 20, patience = 5_000 } = options;
+    const { auditLength = bounds.auditLength, auditBytes = bounds.auditBytes } = options;
     this.#journal = journal;
     this.#clock = clock;
     this.#logger = logger;
     this.#auditLength = auditLength;
+    this.#auditBytes = auditBytes;
     this.#growth = growth;
     this.#patience = patience;
     let number = 0;
-    for (const record of journal.records) this.#fold(record, ++number);
+    for (const record of journal.records) {
+      const fault = this.#fold(record, ++number);
+      if (fault !== undefined) throw unusable(journal.path, number, fault);
+    }
     // A journal as long as this at the start is compacted with the first write.
     this.#compactAt = growth;
   }
@@ -128,13 +133,10 @@ export class FileConfigurationStore implements ConfigurationStore {
   }
 
   async audit(limit: number, before = Number.POSITIVE_INFINITY): Promise<readonly AuditEntry[]> {
-    const entries: AuditEntry[] = [];
     // Versions are consecutive.
-    const behind = this.#contents.version - before + 1;
-    for (let i = this.#audit.length - 1 - Math.max(0, behind); i >= 0 && entries.length < limit; i--) {
-      entries.push(this.#audit[i]!);
-    }
-    return entries;
+    const end = this.#audit.length - Math.max(0, this.#contents.version - before + 1);
+    const latest = this.#audit.slice(Math.max(0, end - limit), Math.max(0, end)).reverse();
+    return firstThatFit(latest, limit, ({ bytes }) => bytes).map(({ entry }) => entry);
   }
 
   onChange(listener: () => void): () => void {
@@ -179,9 +181,22 @@ export class FileConfigurationStore implements ConfigurationStore {
     this.#contents.set(entry.kind, entry.id, entry.after);
     this.#contents.version = entry.version;
     this.#snapshot = undefined;
-    this.#audit.push(entry);
-    // Cut now and then: to cut one off the front with each write would move all the others.
-    if (this.#audit.length >= this.#auditLength * 2) this.#audit = this.#audit.slice(-this.#auditLength);
+    const bytes = jsonBytes(entry);
+    this.#audit.push({ entry, bytes });
+    this.#bytes += bytes;
+    this.#cut();
+  }
+
+  /** Forgets the oldest writes, now and then: to cut one off the front with each write would move all the others. */
+  #cut(): void {
+    const { length } = this.#audit;
+    if (length < this.#auditLength * 2 && this.#bytes <= this.#auditBytes) return;
+    let from = Math.max(0, length - this.#auditLength);
+    let bytes = this.#audit.slice(from).reduce((sum, one) => sum + one.bytes, 0);
+    const room = this.#bytes > this.#auditBytes ? (this.#auditBytes * 3) / 4 : this.#auditBytes;
+    while (bytes > room && from < length - 1) bytes -= this.#audit[from++]!.bytes;
+    this.#audit = this.#audit.slice(from);
+    this.#bytes = bytes;
   }
 
   /** Compacts behind the write that has made the journal too long: nobody but the next writer waits for it. */
@@ -201,7 +216,7 @@ export class FileConfigurationStore implements ConfigurationStore {
 
   /** What was there before the oldest write that is kept, and the writes from then on. */
   *#compacted(): Iterable<ConfigurationRecord> {
-    const writes = this.#audit.slice(-this.#auditLength);
+    const writes = this.#audit.slice(-this.#auditLength).map(({ entry }) => entry);
     const base = new Contents();
     for (const kind of kinds) for (const [id, value] of this.#contents.entries(kind)) base.set(kind, id, value);
     for (const { kind, id, before } of writes.toReversed()) base.set(kind, id, before);
@@ -212,34 +227,34 @@ export class FileConfigurationStore implements ConfigurationStore {
     for (const entry of writes) yield { format: 1, type: 'write', entry };
   }
 
-  #fold(record: ConfigurationRecord, number: number): void {
+  /** Takes up a record, or tells what is wrong with it. */
+  #fold(record: ConfigurationRecord, number: number): string | undefined {
     const { format } = record as { format?: unknown };
     if (format !== 1) {
-      throw unusable(number, `is of format ${show(format)}, and this version of sluice reads format 1. Update sluice`);
+      return `is of format ${show(format)}, and this version of sluice reads format 1. Update sluice`;
     }
     if (record.type === 'base' && number === 1) {
       this.#contents.version = record.version;
     } else if (record.type === 'kept' && kinds.includes(record.kind) && this.#audit.length === 0) {
       this.#contents.set(record.kind, record.id, record.value);
     } else if (record.type === 'write' && kinds.includes(record.entry?.kind)) {
-      this.#foldWrite(record.entry, number);
+      return this.#foldWrite(record.entry);
     } else {
-      throw unusable(number, `is no record that can stand there (${show(record.type)}). ${restore}`);
+      return `is no record that can stand there (${show(record.type)}). ${restore}`;
     }
+    return undefined;
   }
 
-  #foldWrite(entry: FileEntry, number: number): void {
+  #foldWrite(entry: FileEntry): string | undefined {
     const { version, at, kind, id, before } = entry;
     const found = this.#contents.get(kind, id);
     const isNew = before === null && found !== null && hasEnded(found, Date.parse(at));
     if (version !== this.#contents.version + 1 || (!isNew && (before?.version ?? 0) !== (found?.version ?? 0))) {
-      throw unusable(
-        number,
-        `writes version ${version} of ${kind} ${show(id)}, which does not follow from the records before it. ${restore}`,
-      );
+      return `writes version ${version} of ${kind} ${show(id)}, which does not follow from the records before it. ${restore}`;
     }
     // The same thing is kept once, however many entries tell of it.
     this.#take({ ...entry, before: before && found });
+    return undefined;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -267,8 +282,9 @@ const tookTooLong = new Problem(
 );
 const restore = 'Nothing was changed. Restore the file from a backup, or move it away to begin without rules';
 
-function unusable(number: number, what: string): SluiceError {
-  return new SluiceError('UNUSABLE_STATE', `Record ${number} of the journal of the configuration ${what}.`);
+/** Records begin in the second line. */
+function unusable(path: string, number: number, what: string): SluiceError {
+  return new SluiceError('UNUSABLE_STATE', `${path}, line ${number + 1}: Record ${number} ${what}.`);
 }
 
 /** What kind of failure it was, as the system calls it. Messages may tell paths, which are no business of a client. */

@@ -15,6 +15,7 @@ export interface RecoveryParts {
   /** What Redis has left. @throws SluiceError `UNUSABLE_STATE` for what is not to be read. */
   readonly read: () => Promise<Configuration>;
   readonly auditLength: string;
+  readonly auditBytes: string;
   readonly channel: string;
 }
 
@@ -34,7 +35,7 @@ const stagedFor = '60000';
  * before: those may be the numbers of something else in other instances, and in ETags.
  */
 export async function recover(
-  { calls, seen, read, auditLength, channel }: RecoveryParts,
+  { calls, seen, read, auditLength, auditBytes, channel }: RecoveryParts,
   from: RecoverySource,
   inForce: Configuration,
   by: string,
@@ -49,7 +50,7 @@ export async function recover(
     const staged = stage(configuration, (Math.floor(highest / leap) + 1) * leap);
     const keys = await send(calls, staged);
     const sizes = staged.texts.map((texts) => String(texts.length));
-    const args = [token, String(staged.version), ...sizes, by, from, auditLength, channel];
+    const args = [token, String(staged.version), ...sizes, by, from, auditLength, channel, auditBytes];
     const reply = await calls.write(recoverScript, args, keys);
     if (reply[0] === 'written') return entryOf(reply[1] as string, reply[2] as string[], calls.keys[4]!);
   }

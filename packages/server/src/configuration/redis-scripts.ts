@@ -37,6 +37,28 @@ local function made(write, count)
   end
 end
 
+-- Bytes of all the entries that were ever written, up to this one.
+local function bytes_until(item)
+  return item and item[2][3] == 'bytes' and tonumber(item[2][4]) or 0
+end
+
+-- Adds the entry of a write, of which the name comes first, and forgets the oldest ones: those beyond so many, and some
+-- more where the rest takes more than so many bytes. The latest stays in any case.
+local function log(id, fields, length, most)
+  local bytes = bytes_until(redis.call('XREVRANGE', audit, '+', '-', 'COUNT', 1)[1])
+  for _, field in ipairs(fields) do bytes = bytes + #field end
+  local entry = { fields[1], fields[2], 'bytes', string.format('%.0f', bytes), unpack(fields, 3) }
+  redis.call('XADD', audit, 'MAXLEN', length, id, unpack(entry))
+  local left = redis.call('XLEN', audit)
+  while left > 1 do
+    local oldest = redis.call('XRANGE', audit, '-', '+', 'COUNT', 1)[1]
+    if bytes - bytes_until(oldest) <= tonumber(most) then break end
+    left = math.floor(left * 7 / 8)
+    redis.call('XTRIM', audit, 'MAXLEN', left)
+  end
+  return entry
+end
+
 -- Tells one state from every other, be it whole or not: what the version's key says, and the latest write and its name.
 local function token()
   local item = redis.call('XREVRANGE', audit, '+', '-', 'COUNT', 1)[1]
@@ -72,7 +94,7 @@ return { time[1], time[2], made(ARGV[1], 1000) or false }
  * other has; the key that is written, 2 to 4; its kind; the id; the value, or '' for none; when the value ends, in
  * milliseconds, or ''; what is expected, a word or versions between spaces; who writes; the time of the writer, in
  * milliseconds, at which what has ended is absent; the highest version that it has seen, and the name of its write; the
- * length of the audit log; the channel.
+ * length of the audit log; the channel; the bytes of the audit log.
  * Reply: 'written' with its entry of the audit log; 'conflict' with what was found; 'late'; or as of `behind` and `state`.
  *
  * The audit log comes first: where writing is refused, that refuses it, and nothing is written by halves.
@@ -106,9 +128,8 @@ local new = ''
 if value ~= '' then
   new = table.concat({ '1', next, there and created or at, at, ends == '' and value or ends .. ' ' .. value }, ' ')
 end
-local entry = { 'write', write, 'format', '1', 'at', at, 'by', by, 'kind', kind, 'id', id,
-  'before', (there or value == '') and old or '', 'after', new }
-redis.call('XADD', audit, 'MAXLEN', ARGV[13], next .. '-0', unpack(entry))
+local entry = log(next .. '-0', { 'write', write, 'format', '1', 'at', at, 'by', by, 'kind', kind, 'id', id,
+  'before', (there or value == '') and old or '', 'after', new }, ARGV[13], ARGV[15])
 if new ~= '' then redis.call('HSET', key, id, new) else redis.call('HDEL', key, id) end
 local size = tonumber(which)
 found[size] = found[size] + (new ~= '' and 1 or 0) - (version and 1 or 0)
@@ -136,7 +157,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 /**
  * KEYS: as above, and three hashes that were put together to take the place of rules, allow and block.
  * ARGV: the fence; a name for the write; the token of the state that is replaced; the version; the number of ids in each
- * of the three hashes; who recovers; from what; the length of the audit log; the channel.
+ * of the three hashes; who recovers; from what; the length of the audit log; the channel; the bytes of the audit log.
  * Reply: 'written' with its entry of the audit log; 'late'; 'changed' where the state is another one by now, or a part of
  * what was put together is gone.
  */
@@ -151,9 +172,8 @@ for i = 1, 3 do
 end
 
 local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-local entry = { 'write', write, 'format', '1', 'at', at, 'by', ARGV[8], 'kind', 'recovery', 'id', ARGV[9],
-  'before', '', 'after', '' }
-redis.call('XADD', audit, 'MAXLEN', ARGV[10], version .. '-0', unpack(entry))
+local entry = log(version .. '-0', { 'write', write, 'format', '1', 'at', at, 'by', ARGV[8], 'kind', 'recovery',
+  'id', ARGV[9], 'before', '', 'after', '' }, ARGV[10], ARGV[12])
 for i = 1, 3 do
   redis.call('UNLINK', KEYS[1 + i])
   if tonumber(ARGV[4 + i]) > 0 then

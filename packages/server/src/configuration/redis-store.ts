@@ -2,6 +2,8 @@ import { type Clock, SluiceError, systemClock } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
 import { keepConnected } from '../redis/lasting-connection.js';
+import * as bounds from './audit-bounds.js';
+import { firstThatFit, pageBytes } from './audit-bounds.js';
 import type {
   AuditEntry,
   Change,
@@ -23,10 +25,15 @@ export interface RedisConfigurationStoreOptions {
   readonly prefix?: string;
   /** Milliseconds that one call may take; a write of which the answer is lost takes as long again. @default 1_000 */
   readonly deadline?: number;
-  /** Entries of the audit log. @default 10_000 */
+  /** Entries of the audit log, as far as their bytes go. @default 10_000 */
   readonly auditLength?: number;
+  /** Bytes that it takes, about, at the most. @default 16 MiB */
+  readonly auditBytes?: number;
   readonly clock?: Clock;
 }
+
+/** Entries of the audit log that are read at a time. */
+const portion = 100;
 
 type Decoded = Map<string, { readonly text: string; readonly stored: Stored }>;
 
@@ -40,6 +47,7 @@ export class RedisConfigurationStore implements ConfigurationStore {
   readonly #calls: ConfigurationCalls;
   readonly #clock: Clock;
   readonly #auditLength: string;
+  readonly #auditBytes: string;
   /** The version, one hash per kind, and the audit log. */
   readonly #keys: readonly string[];
   readonly #channel: string;
@@ -52,10 +60,12 @@ export class RedisConfigurationStore implements ConfigurationStore {
   #isClosed = false;
 
   constructor(client: Redis | Cluster, options: RedisConfigurationStoreOptions = {}) {
-    const { prefix = 'ratelimit', deadline = 1_000, auditLength = 10_000, clock = systemClock } = options;
+    const { prefix = 'ratelimit', deadline = 1_000, clock = systemClock } = options;
+    const { auditLength = bounds.auditLength, auditBytes = bounds.auditBytes } = options;
     this.#client = client;
     this.#clock = clock;
     this.#auditLength = String(auditLength);
+    this.#auditBytes = String(auditBytes);
     this.#keys = ['version', ...kinds, 'audit'].map((name) => `${prefix}:{config}:${name}`);
     this.#channel = `${prefix}:{config}:changed`;
     this.#calls = new ConfigurationCalls(client, this.#keys, deadline, clock);
@@ -96,6 +106,7 @@ export class RedisConfigurationStore implements ConfigurationStore {
       ...this.#seenArgs,
       this.#auditLength,
       this.#channel,
+      this.#auditBytes,
     ]);
     if (reply[0] === 'written') return { outcome: 'written', entry: this.#written(reply) };
     if (reply[0] === 'conflict') {
@@ -115,6 +126,7 @@ export class RedisConfigurationStore implements ConfigurationStore {
       // All that is there, be it less than what was seen.
       read: () => this.#read([0, '']),
       auditLength: this.#auditLength,
+      auditBytes: this.#auditBytes,
       channel: this.#channel,
     };
     const entry = await recover(parts, from, inForce, by);
@@ -123,10 +135,21 @@ export class RedisConfigurationStore implements ConfigurationStore {
   }
 
   async audit(limit: number, before?: number): Promise<readonly AuditEntry[]> {
-    const last = before === undefined ? '+' : String(before - 1);
     if (limit < 1 || (before ?? 1) < 1) return [];
-    const entries = await this.#calls.ask(() => this.#client.xrevrange(this.#keys[4]!, last, '-', 'COUNT', limit));
-    return entries.map(([streamId, fields]) => entryOf(streamId, fields, this.#keys[4]!));
+    const key = this.#keys[4]!;
+    const items: [id: string, fields: string[]][] = [];
+    let last = before === undefined ? '+' : String(before - 1);
+    let bytes = 0;
+    // In parts, of which one is at most what the log may take in all, and mostly far less.
+    while (items.length < limit && bytes <= pageBytes) {
+      const count = Math.min(limit - items.length, portion);
+      const part = await this.#calls.ask(() => this.#client.xrevrange(key, last, '-', 'COUNT', count));
+      items.push(...part);
+      for (const item of part) bytes += bytesOf(item);
+      if (part.length < count) break;
+      last = String(Number.parseInt(part.at(-1)![0], 10) - 1);
+    }
+    return firstThatFit(items, limit, bytesOf).map(([streamId, fields]) => entryOf(streamId, fields, key));
   }
 
   onChange(listener: () => void): () => void {
@@ -239,6 +262,11 @@ export class RedisConfigurationStore implements ConfigurationStore {
         `POST /ratelimit/rules/recover with {"from":"service"}; or delete ${this.#keys.join(', ')} to begin without rules.`,
     );
   }
+}
+
+/** What an entry of the stream takes. */
+function bytesOf([, fields]: readonly [string, readonly string[]]): number {
+  return fields.reduce((sum, field) => sum + Buffer.byteLength(field), 0);
 }
 
 /** @throws whatever the first command that failed has said. */

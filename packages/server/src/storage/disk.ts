@@ -62,6 +62,7 @@ const remedies: { readonly [code: string]: string } = {
   EPERM: 'Let the user that runs the service read and write it.',
   EROFS: 'The file system is read-only: mount it writable, or choose another directory.',
   ENOTDIR: 'A part of the path is a file: choose another directory.',
+  EISDIR: 'A directory has the name of a file: move it away.',
   EIO: 'The disk has failed: look at the log of the kernel, and go on with another disk.',
 };
 

@@ -12,13 +12,23 @@ export interface JournalContents<T> {
   readonly lacksNewline: boolean;
 }
 
+/** What is to stand in a journal's file. */
+export interface JournalForm<T> {
+  /** What it is a journal of, in small letters: no file of another kind is taken for it. */
+  readonly kind: string;
+  /** Whether something is a record of that kind. @default any is */
+  readonly isRecord?: (record: unknown) => record is T;
+}
+
 const newline = 0x0a;
 
 /**
  * Reads a journal. A last line that a crash has cut short is left out; its record was never acknowledged.
- * @throws SluiceError `UNUSABLE_STATE` for any other damage, with the line and the byte where it begins.
+ * @throws SluiceError `UNUSABLE_STATE` for any other damage, with the line and the byte where it begins, and for a journal
+ * of another kind.
  */
-export function readJournal<T>(path: string, bytes: Buffer): JournalContents<T> {
+export function readJournal<T>(path: string, bytes: Buffer, { kind, isRecord }: JournalForm<T>): JournalContents<T> {
+  const isOne = (record: unknown): record is T => isRecord === undefined || isRecord(record);
   const records: T[] = [];
   let next: number | undefined;
   let at = 0;
@@ -30,11 +40,13 @@ export function readJournal<T>(path: string, bytes: Buffer): JournalContents<T> 
     if (next === undefined) {
       const header = readHeader(text);
       if (typeof header === 'string') throw damage(path, line, at, header);
-      next = header;
+      if (header.kind !== kind) throw anotherKind(path, header.kind, kind);
+      next = header.first;
     } else {
       const read = readRecord(text, next);
       if (typeof read === 'string') throw damage(path, line, at, read);
-      records.push(read.record as T);
+      if (!isOne(read.record)) throw damage(path, line, at, notOne(kind));
+      records.push(read.record);
       next++;
     }
     at = end + 1;
@@ -45,7 +57,8 @@ export function readJournal<T>(path: string, bytes: Buffer): JournalContents<T> 
   const torn = bytes.subarray(at);
   const whole = torn.length > 0 ? readRecord(torn.toString(), next) : '';
   if (typeof whole !== 'string') {
-    records.push(whole.record as T);
+    if (!isOne(whole.record)) throw damage(path, records.length + 2, at, notOne(kind));
+    records.push(whole.record);
     return { records, next: next + 1, length: bytes.length, lacksNewline: true };
   }
   if (!isCutShort(torn, next))
@@ -62,6 +75,18 @@ function isCutShort(torn: Buffer, sequence: number): boolean {
   if (!torn.subarray(0, common).equals(begin.subarray(0, common))) return false;
   // A whole record with another byte than the end of its line behind it was acknowledged, and damaged since.
   return length === 0 || typeof readRecord(torn.toString('utf8', 0, length - 1), sequence) === 'string';
+}
+
+function notOne(kind: string): string {
+  return `it is not a record of a journal of ${kind}`;
+}
+
+function anotherKind(path: string, found: string, expected: string): SluiceError {
+  return new SluiceError(
+    'UNUSABLE_STATE',
+    `${path} is a journal of ${found}, where one of ${expected} is expected (line 1). Nothing has been changed. Put the ` +
+      `journal of ${expected} in its place; or, to begin anew without what that holds, move this file away.`,
+  );
 }
 
 function damage(path: string, line: number, at: number, what: string): SluiceError {

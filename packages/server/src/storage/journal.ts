@@ -1,11 +1,11 @@
 import { SluiceError } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import { type Disk, type DiskFile, explained, fileMode, realDisk, writeAll } from './disk.js';
-import { readJournal } from './journal-contents.js';
+import { type JournalForm, readJournal } from './journal-contents.js';
 import { headerLine, recordLine } from './journal-line.js';
 import { putInPlace, readWhole, saveWhole, writeBeside } from './whole-file.js';
 
-export interface JournalOptions {
+export interface JournalOptions<T> extends JournalForm<T> {
   readonly disk?: Disk;
 }
 
@@ -34,6 +34,7 @@ const slice = 1_000;
  */
 export class Journal<T> {
   readonly path: string;
+  readonly #kind: string;
   /** What stood in the file when it was opened. What is appended later is not added. */
   readonly records: readonly T[];
   /** The file with the torn bytes of an append that a crash cut short, where there were any when it was opened. */
@@ -57,6 +58,7 @@ export class Journal<T> {
 
   private constructor(
     path: string,
+    kind: string,
     disk: Disk,
     file: DiskFile,
     records: readonly T[],
@@ -65,6 +67,7 @@ export class Journal<T> {
     torn: string | undefined,
   ) {
     this.path = path;
+    this.#kind = kind;
     this.#disk = disk;
     this.#file = file;
     this.records = records;
@@ -76,16 +79,16 @@ export class Journal<T> {
   /**
    * Opens a journal, or begins one. Bytes of an append that a crash cut short, and that nobody was told of as written, are
    * saved beside (`.torn-…`) and cut off.
-   * @throws SluiceError `UNUSABLE_STATE` for any other damage, with file, line and byte, and leaves the file as it is;
-   * `STORE_UNAVAILABLE` where it cannot be read or written.
+   * @throws SluiceError `UNUSABLE_STATE` for any other damage, with file, line and byte, and for a journal of another kind;
+   * the file is left as it is. `STORE_UNAVAILABLE` where it cannot be read or written.
    */
-  static async open<T>(path: string, { disk = realDisk }: JournalOptions = {}): Promise<Journal<T>> {
+  static async open<T>(path: string, { kind, isRecord, disk = realDisk }: JournalOptions<T>): Promise<Journal<T>> {
     let bytes = await readWhole(path, disk);
     if (bytes === undefined) {
-      bytes = Buffer.from(headerLine(1));
+      bytes = Buffer.from(headerLine(kind, 1));
       await saveWhole(path, [bytes], disk);
     }
-    const { records, next, length, lacksNewline } = readJournal<T>(path, bytes);
+    const { records, next, length, lacksNewline } = readJournal(path, bytes, { kind, isRecord });
     const torn = bytes.length > length ? `${path}.torn-${length}-${Date.now()}` : undefined;
     if (torn !== undefined) await saveWhole(torn, [bytes.subarray(length)], disk);
     let file: DiskFile | undefined;
@@ -94,7 +97,7 @@ export class Journal<T> {
       if (torn !== undefined) await file.truncate(length);
       if (lacksNewline) await writeAll(file, Buffer.from('\n'), length);
       if (torn !== undefined || lacksNewline) await file.datasync();
-      return new Journal(path, disk, file, records, lacksNewline ? length + 1 : length, next, torn);
+      return new Journal(path, kind, disk, file, records, lacksNewline ? length + 1 : length, next, torn);
     } catch (error) {
       await file?.close().catch(() => {});
       throw unavailable(`${path} cannot be written`, error);
@@ -242,7 +245,7 @@ export class Journal<T> {
   }
 
   async *#linesOf(records: readonly T[]): AsyncGenerator<Uint8Array, void, void> {
-    yield Buffer.from(headerLine(this.#next));
+    yield Buffer.from(headerLine(this.#kind, this.#next));
     for (let from = 0; from < records.length; from += slice) {
       const part = records.slice(from, from + slice);
       yield Buffer.from(part.map((record, i) => recordLine(this.#next + from + i, this.#jsonOf(record))).join(''));

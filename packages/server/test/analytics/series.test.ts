@@ -55,7 +55,7 @@ describe('a series', () => {
   });
 
   it('tells the largest apart when there are too many, and counts the rest together', () => {
-    const builder = new SeriesBuilder(query({ to: noon + 1_000 * minute }));
+    const builder = new SeriesBuilder(query({ to: noon + 200 * minute }));
     for (let i = 0; i < 150; i++) builder.add(noon + i * minute, countsOf(`r${i}`, i === 149 ? 5 : 1));
     const series = builder.series();
     expect(series).toHaveLength(100);
@@ -63,6 +63,20 @@ describe('a series', () => {
     expect(series.at(-1)!.name).toBe('(other)');
     const total = series.flatMap(({ points }) => points).reduce((sum, { allowed }) => sum + allowed, 0);
     expect(total).toBe(154);
+  });
+
+  it('has 100 series at the most, and 20,000 points in all, with a sum that is whole', () => {
+    for (const [minutes, most] of [
+      [10, 100],
+      [1_440, 13],
+    ] as const) {
+      const builder = new SeriesBuilder(query({ to: noon + minutes * minute }));
+      for (let i = 0; i < 300; i++) builder.add(noon, countsOf(`r${i}`));
+      const series = builder.series();
+      expect(series).toHaveLength(most);
+      expect(series.at(-1)).toMatchObject({ name: '(other)', points: { 0: { allowed: 300 - most + 1 } } });
+      expect(series.length * series[0]!.points.length).toBeLessThanOrEqual(20_000);
+    }
   });
 
   it.each([

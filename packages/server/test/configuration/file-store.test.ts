@@ -5,10 +5,11 @@ import { ManualClock } from '@sluice/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Change, ConfigurationStore, Expected } from '../../src/configuration/configuration.ts';
-import { type ConfigurationRecord, FileConfigurationStore } from '../../src/configuration/file-store.ts';
+import { type ConfigurationRecord, isConfigurationRecord } from '../../src/configuration/file-record.ts';
+import { FileConfigurationStore } from '../../src/configuration/file-store.ts';
 import { Journal } from '../../src/storage/journal.ts';
 import { MemoryJournal } from './memory-journal.ts';
-import { configurationStoreSuite, entryChange, ruleChange } from './store-suite.ts';
+import { configurationStoreSuite, entryChange, ruleChange, text } from './store-suite.ts';
 
 configurationStoreSuite('FileConfigurationStore over a journal on disk', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-configuration-'));
@@ -16,7 +17,10 @@ configurationStoreSuite('FileConfigurationStore over a journal on disk', async (
   return {
     open: async () => {
       await journal?.close();
-      journal = await Journal.open(join(folder, 'configuration.journal'));
+      journal = await Journal.open(join(folder, 'configuration.journal'), {
+        kind: 'rules',
+        isRecord: isConfigurationRecord,
+      });
       return new FileConfigurationStore(journal, { growth: 2_000 });
     },
     close: async () => {
@@ -29,6 +33,32 @@ configurationStoreSuite('FileConfigurationStore over a journal on disk', async (
 describe('a FileConfigurationStore', () => {
   const write = (store: ConfigurationStore, change: Change, expected: Expected = 'anything') =>
     store.write(change, 'me', expected);
+
+  test('forgets the oldest writes where the audit log takes too many bytes, also when it is opened again', async () => {
+    const journal = new MemoryJournal();
+    const options = { auditBytes: 100_000, growth: 100_000 };
+    const store = new FileConfigurationStore(journal, options);
+    for (let limit = 1; limit <= 100; limit++) {
+      await write(store, ruleChange('a', { limit, description: text(4) }));
+      const told = await store.audit(1_000);
+      expect(JSON.stringify(told).length).toBeLessThanOrEqual(101_000);
+      // Each takes 8 kB: the latest eight are there, in any case.
+      expect(told.map(({ version }) => version).slice(0, 8)).toEqual(
+        Array.from({ length: Math.min(limit, 8) }, (_, i) => limit - i),
+      );
+    }
+    expect(journal.bytes).toBeLessThan(400_000);
+    const again = new FileConfigurationStore(new MemoryJournal(journal.lines), options);
+    expect(JSON.stringify(await again.audit(1_000)).length).toBeLessThanOrEqual(101_000);
+    expect(await again.load()).toEqual(await store.load());
+    expect((await again.audit(8)).map(({ version }) => version)).toEqual([100, 99, 98, 97, 96, 95, 94, 93]);
+  });
+
+  test('keeps the latest write in the audit log, however long it is', async () => {
+    const store = new FileConfigurationStore(new MemoryJournal(), { auditBytes: 1_000 });
+    for (const id of ['a', 'b']) await write(store, ruleChange(id, { description: text(4) }));
+    expect((await store.audit(10)).map(({ version }) => version)).toEqual([2]);
+  });
 
   test('writes its times by the clock it is given', async () => {
     const clock = new ManualClock(Date.UTC(2026, 5, 1));
@@ -212,19 +242,11 @@ describe('a FileConfigurationStore', () => {
     after: null,
   };
   test.each<[string, object[], string]>([
-    [
-      'of a newer format',
-      [{ format: 2, type: 'write', entry }],
-      'Record 1 of the journal of the configuration is of format 2',
-    ],
-    ['of no format', [{ type: 'write', entry }], 'Record 1 of the journal of the configuration is of format undefined'],
-    ['of an unknown type', [{ format: 1, type: 'note' }], 'Record 1 of the journal of the configuration is no record'],
+    ['of a newer format', [{ format: 2, type: 'write', entry }], 'Record 1 is of format 2'],
+    ['of no format', [{ type: 'write', entry }], 'Record 1 is of format undefined'],
+    ['of an unknown type', [{ format: 1, type: 'note' }], 'Record 1 is no record'],
     ['a write without an entry', [{ format: 1, type: 'write' }], 'Record 1'],
-    [
-      'a write twice',
-      [1, 2].map(() => ({ format: 1, type: 'write', entry })),
-      'Record 2 of the journal of the configuration writes version 1',
-    ],
+    ['a write twice', [1, 2].map(() => ({ format: 1, type: 'write', entry })), 'Record 2 writes version 1'],
     ['a gap', [{ format: 1, type: 'write', entry: { ...entry, version: 2 } }], 'does not follow'],
     [
       'a write on something else',

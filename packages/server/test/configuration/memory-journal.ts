@@ -1,7 +1,9 @@
-import type { ConfigurationJournal, ConfigurationRecord } from '../../src/configuration/file-store.ts';
+import type { ConfigurationRecord } from '../../src/configuration/file-record.ts';
+import type { ConfigurationJournal } from '../../src/configuration/file-store.ts';
 
 /** A journal whose lines are texts in memory. It can be opened again, and fails when it is told to. */
 export class MemoryJournal implements ConfigurationJournal {
+  readonly path = 'rules.journal';
   lines: string[];
   compactions = 0;
   /** What the next appends, or the next compaction, fail with. */

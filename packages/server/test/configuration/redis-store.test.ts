@@ -7,7 +7,7 @@ import { until } from '../../../../test/support/redis/until.ts';
 import { lookScript, writeScript } from '../../src/configuration/redis-scripts.ts';
 import { RedisConfigurationStore } from '../../src/configuration/redis-store.ts';
 import { connected, withServer } from '../support/redis.ts';
-import { configurationStoreSuite, entryChange, ruleChange } from './store-suite.ts';
+import { configurationStoreSuite, entryChange, ruleChange, text } from './store-suite.ts';
 
 let redis: Redis;
 let server: RedisServer;
@@ -42,6 +42,7 @@ describe('a RedisConfigurationStore', () => {
     readonly url?: string;
     readonly over?: string;
     readonly auditLength?: number;
+    readonly auditBytes?: number;
     readonly socketTimeout?: number;
     /** Runs before a script is sent: faults come at the right moment, not at a guessed one. */
     readonly onEval?: (...args: Parameters<typeof redis.eval>) => unknown;
@@ -73,6 +74,23 @@ describe('a RedisConfigurationStore', () => {
   }
 
   const key = (name: string) => `${prefix}:{config}:${name}`;
+
+  test('forgets the oldest writes where the audit log takes too many bytes, and keeps the latest in any case', async () => {
+    const one = await store({ auditBytes: 100_000 });
+    for (let limit = 1; limit <= 60; limit++) {
+      await one.write(ruleChange('a', { limit, description: text(4) }), 'me', 'anything');
+      const told = await one.audit(1_000);
+      expect(JSON.stringify(told).length).toBeLessThanOrEqual(120_000);
+      expect(told.map(({ version }) => version).slice(0, 9)).toEqual(
+        Array.from({ length: Math.min(limit, 9) }, (_, i) => limit - i),
+      );
+    }
+    expect(await redis.xlen(`${prefix}:{config}:audit`)).toBeLessThan(15);
+    await one.write(ruleChange('b', { description: text(200) }), 'me', 'anything');
+    await one.write(ruleChange('c', { description: text(200) }), 'me', 'anything');
+    expect((await one.audit(10)).map(({ version }) => version)).toEqual([62]);
+    expect((await one.load()).rules.size).toBe(3);
+  });
 
   test('keeps everything under one hash tag, each value with its format', async () => {
     const a = await store();

@@ -32,6 +32,11 @@ function told({ version, rules, allow, block }: Configuration): unknown {
   return { version, rules: [...rules], allow: [...allow], block: [...block] };
 }
 
+/** A text of so many thousand bytes. */
+export function text(thousands: number): string {
+  return 'x'.repeat(thousands * 1_000);
+}
+
 /** Declares what every ConfigurationStore must do. `create` makes an empty one. */
 export function configurationStoreSuite(name: string, create: () => Promise<StoreFixture>): void {
   describe(name, () => {
@@ -52,6 +57,16 @@ export function configurationStoreSuite(name: string, create: () => Promise<Stor
       if (written.outcome !== 'written') throw new Error(`conflict: ${JSON.stringify(written.found)}`);
       return written.entry;
     }
+
+    test('ends a page of the audit log at 4 MiB, with one entry at least, and goes on before the last of them', async () => {
+      for (let limit = 1; limit <= 9; limit++) await write(ruleChange('a', { limit, description: text(900) }));
+      const pages: number[][] = [];
+      for (let before: number | undefined; before !== 1; before = pages.at(-1)!.at(-1)!) {
+        pages.push((await store.audit(1_000, before)).map(({ version }) => version));
+      }
+      // Each has what was before and after, but the first.
+      expect(pages).toEqual([[9, 8], [7, 6], [5, 4], [3, 2], [1]]);
+    });
 
     test('holds nothing, at version 0, before the first write', async () => {
       expect(told(await store.load())).toEqual({ version: 0, rules: [], allow: [], block: [] });

@@ -1,4 +1,5 @@
-import { type Charge, compilePolicies, MemoryStore, type Store } from '@sluice/core';
+import { type Charge, type CompiledPolicy, compilePolicies, MemoryStore, type Store } from '@sluice/core';
+import { algorithmNames } from '@sluice/core/toolkit';
 import { ManualClock } from '@sluice/testing';
 import { describe, expect, it } from 'vitest';
 import { ServiceStore } from '../../src/decisions/service-store.ts';
@@ -49,8 +50,27 @@ describe('The store of the service', () => {
     const [third] = await own.peek([{ key: 'user:alice', policy: override(4), cost: 1 }]);
     expect(third).toMatchObject({ policy: 'override', remaining: 0 });
     await own.release([{ key: 'user:alice', policy: override(10), cost: 1 }]);
-    await own.reset('user:alice', [everybody!, override(10)]);
     expect(new Set(asked)).toEqual(new Set(['token-bucket alice']));
+  });
+
+  it('forgets what a user has taken under any algorithm he had, and what rules count of him as they say', async () => {
+    const { own } = watched();
+    const taken = algorithmNames.flatMap((algorithm) =>
+      compilePolicies([{ algorithm, limit: 5, window: '1h' }], 'test'),
+    );
+    for (const id of ['alice', 'a:b', 'bob']) {
+      for (const policy of [...taken, rule!]) await own.consume([{ key: `user:${id}`, policy, cost: 3 }]);
+    }
+    await own.reset('user:alice', [override(10)]);
+    await own.reset('user:a:b', [everybody!, rule!]);
+    const left = async (id: string, policy: CompiledPolicy) =>
+      (await own.peek([{ key: `user:${id}`, policy, cost: 1 }]))[0]!.remaining;
+    for (const policy of taken) {
+      expect(await left('alice', policy), policy.algorithm).toBe(5);
+      expect(await left('a:b', policy), policy.algorithm).toBe(5);
+      expect(await left('bob', policy), policy.algorithm).toBe(2);
+    }
+    expect([await left('alice', rule!), await left('a:b', rule!)]).toEqual([2, 5]);
   });
 
   it('leaves an id with a colon its prefix, since it could be the key of somebody else', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sluice } from '../commands/running.ts';
@@ -46,6 +46,7 @@ const withoutMiddle: Damage = (bytes) => {
   const lines = bytes.toString('latin1').split('\n');
   return Buffer.from(lines.toSpliced(2, 1).join('\n'), 'latin1');
 };
+const withoutLastLine: Damage = (bytes) => bytes.subarray(0, bytes.lastIndexOf('\n', -2) + 1);
 const cutOff: Damage = (bytes) => bytes.subarray(0, bytes.length - 20);
 const empty: Damage = () => Buffer.alloc(0);
 const zeros: Damage = (bytes) => Buffer.alloc(bytes.length);
@@ -56,7 +57,7 @@ const position = /line \d|byte \d|position \d|record \d|offset \d/i;
 
 describe('a service of which a data file is damaged', () => {
   it.each<[file: string, how: string, damage: Damage]>([
-    ...['rules.journal', 'users.journal', 'counts.snapshot', 'analytics'].flatMap(
+    ...['rules.journal', 'users.journal', 'counts.snapshot', 'analytics', 'users.seen'].flatMap(
       (file): [string, string, Damage][] => [
         [file, 'a bit is another', flipped],
         [file, 'something stands before it', replaced],
@@ -65,7 +66,7 @@ describe('a service of which a data file is damaged', () => {
         [file, 'it is zeros', zeros],
       ],
     ),
-    ...['rules.journal', 'users.journal', 'analytics'].map((file): [string, string, Damage] => [
+    ...['rules.journal', 'users.journal', 'analytics', 'users.seen'].map((file): [string, string, Damage] => [
       file,
       'a line is missing',
       withoutMiddle,
@@ -75,9 +76,8 @@ describe('a service of which a data file is damaged', () => {
       'it is cut off',
       cutOff,
     ]),
-    ['users.seen', 'something stands before it', replaced],
-    ['users.seen', 'it is another file', garbage],
-    ['users.seen', 'it is zeros', zeros],
+    ['users.seen', 'its last line is missing', withoutLastLine],
+    ['users.seen', 'a digit is another', (bytes) => Buffer.from(bytes.toString().replace('seen-1', 'seen-7'))],
     ['users.seen', 'a field is another', brokenLine],
   ])('%s, and %s, does not start, says where, and leaves everything as it is', async (file, _how, damage) => {
     const folder = dataDirectory();
@@ -95,6 +95,41 @@ describe('a service of which a data file is damaged', () => {
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(digests(folder)).toEqual(before);
   });
+
+  it.each([
+    ['rules', 'users'],
+    ['users', 'rules'],
+  ])(
+    'by the journal of %s in the place of that of %s does not start, says which is which, and leaves both',
+    async (found, expected) => {
+      const folder = dataDirectory();
+      cpSync(whole, folder, { recursive: true });
+      const path = join(folder, `${expected}.journal`);
+      writeFileSync(path, readFileSync(join(folder, `${found}.journal`)));
+      const before = digests(folder);
+      const { code, stdout, stderr } = await sluice(['serve', '--port', '0', '--data-dir', folder]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toContain(
+        `sluice: ${path} is a journal of ${found}, where one of ${expected} is expected (line 1). `,
+      );
+      expect(digests(folder)).toEqual(before);
+    },
+  );
+
+  it.each(['rules.journal', 'users.journal', 'counts.snapshot', 'analytics', 'users.seen'])(
+    'by a directory in the place of %s does not start, and says what to do',
+    async (file) => {
+      const folder = dataDirectory();
+      cpSync(whole, folder, { recursive: true });
+      const path = join(folder, file);
+      rmSync(path);
+      mkdirSync(path);
+      const { code, stdout, stderr } = await sluice(['serve', '--port', '0', '--data-dir', folder]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/^sluice: [^\n]*EISDIR[^\n]* A directory has the name of a file: move it away\.\n$/);
+      expect(stderr).toContain(path);
+    },
+  );
 
   it('by a crash amid a write starts without that write, and keeps what there was of it', async () => {
     const folder = dataDirectory();

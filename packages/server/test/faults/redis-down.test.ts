@@ -1,8 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../../../test/support/redis/port.ts';
+import { RedisServer } from '../../../../test/support/redis/server.ts';
 import { sluice } from '../commands/running.ts';
 import type { Reply } from '../support/client.ts';
 import { onRedis, type Start, type TestService } from '../support/service.ts';
+import { started } from './command.ts';
 
 const rule = { endpoint: '/a', limit: 100, window: '1h', algorithm: 'fixed-window' };
 
@@ -199,6 +201,25 @@ onRedis('two services on one Redis', (start) => {
         expect((await service.check({ user_id: 'u', endpoint: `/${round}` })).json.rule).toBe(winner);
       }
     }
+  });
+});
+
+describe('the command while Redis hangs', () => {
+  it('ends with 0 when it is told to, and says in its log that counts are lost', async () => {
+    const redis = await RedisServer.start();
+    onTestFinished(() => redis.stop());
+    const service = await started(['--redis', redis.url, '--instances', '2']);
+    await service.client.check({ user_id: 'alice', endpoint: '/a' });
+    await redis.pause();
+    expect((await service.client.check({ user_id: 'alice', endpoint: '/a' })).status).toBe(200);
+    service.running.child.kill('SIGTERM');
+    const { code, stderr } = await service.running.ended();
+    service.client.close();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(
+      'What analytics have counted since Redis last took them is lost: Redis could not be asked',
+    );
+    expect(stderr).not.toMatch(/^sluice: /m);
   });
 });
 

@@ -19,7 +19,7 @@ class Acknowledged {
   }
 
   async check(path: string): Promise<void> {
-    const journal = await Journal.open<Numbered>(path);
+    const journal = await Journal.open<Numbered>(path, { kind: 'numbers' });
     await journal.close();
     const found = new Map(journal.records.map(({ number }) => [number % 10, number]));
     for (const { number, text } of journal.records) expect(text).toBe('é'.repeat(number % 300));

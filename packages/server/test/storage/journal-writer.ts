@@ -18,7 +18,7 @@ const disk = faultyDisk((step) => {
   return undefined;
 });
 
-const journal = await Journal.open<Numbered>(path!, { disk });
+const journal = await Journal.open<Numbered>(path!, { kind: 'numbers', disk });
 /** The latest number of each of ten writers: what a compaction keeps. */
 const state = new Map<number, Numbered>(journal.records.map((record) => [record.number % 10, record]));
 let acknowledged = 0;

@@ -14,14 +14,14 @@ async function journalPath(): Promise<string> {
 /** A journal of `count` records, closed again. */
 async function written(count: number): Promise<{ readonly path: string; readonly bytes: Buffer }> {
   const path = await journalPath();
-  const journal = await Journal.open<string>(path);
+  const journal = await Journal.open<string>(path, { kind: 'numbers' });
   for (let i = 1; i <= count; i++) await journal.append(`record ${i}`);
   await journal.close();
   return { path, bytes: await readFile(path) };
 }
 
 async function recordsOf(path: string): Promise<readonly unknown[]> {
-  const journal = await Journal.open(path);
+  const journal = await Journal.open(path, { kind: 'numbers' });
   await journal.close();
   return journal.records;
 }
@@ -40,7 +40,7 @@ describe('a journal', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.jsonValue()), async (records) => {
         const path = await journalPath();
-        const journal = await Journal.open<unknown>(path);
+        const journal = await Journal.open<unknown>(path, { kind: 'numbers' });
         expect(journal.records).toEqual([]);
         await Promise.all(records.map((record) => journal.append(record)));
         const { bytes } = journal;
@@ -69,7 +69,7 @@ describe('a journal', () => {
       if (step === 'datasync') syncs++;
       return undefined;
     });
-    const journal = await Journal.open<number>(await journalPath(), { disk });
+    const journal = await Journal.open<number>(await journalPath(), { kind: 'numbers', disk });
     syncs = 0;
     await Promise.all(Array.from({ length: 500 }, (_, i) => journal.append(i)));
     await journal.close();
@@ -82,7 +82,7 @@ describe('a journal', () => {
       steps.push(step);
       return undefined;
     });
-    const journal = await Journal.open<number>(await journalPath(), { disk });
+    const journal = await Journal.open<number>(await journalPath(), { kind: 'numbers', disk });
     steps.length = 0;
     await journal.append(1).then(() => steps.push('acknowledged'));
     await journal.close();
@@ -90,7 +90,7 @@ describe('a journal', () => {
   });
 
   test('goes on with an append that comes as the one before it is acknowledged', async () => {
-    const journal = await Journal.open<number>(await journalPath());
+    const journal = await Journal.open<number>(await journalPath(), { kind: 'numbers' });
     for (let turns = 0; turns < 12; turns++) {
       await journal.append(turns);
       for (let i = 0; i < turns; i++) await undefined;
@@ -100,7 +100,7 @@ describe('a journal', () => {
   });
 
   test('writes what is waiting when it is closed, and takes no more', async () => {
-    const journal = await Journal.open<number>(await journalPath());
+    const journal = await Journal.open<number>(await journalPath(), { kind: 'numbers' });
     const appends = [journal.append(1), journal.append(2)];
     await journal.close();
     await Promise.all(appends);
@@ -109,7 +109,7 @@ describe('a journal', () => {
   });
 
   test('refuses what JSON cannot say, and goes on', async () => {
-    const journal = await Journal.open<unknown>(await journalPath());
+    const journal = await Journal.open<unknown>(await journalPath(), { kind: 'numbers' });
     expect((await faultOf(journal.append(undefined))).code).toBe('INVALID_OPTION');
     await journal.append(1);
     await journal.close();
@@ -124,7 +124,7 @@ describe('a journal whose last append was cut short', () => {
     // Without its line end alone, the record is whole.
     for (let length = start + 1; length < bytes.length - 1; length++) {
       await writeFile(path, bytes.subarray(0, length));
-      const journal = await Journal.open<string>(path);
+      const journal = await Journal.open<string>(path, { kind: 'numbers' });
       expect(journal.records).toEqual(['record 1']);
       expect(await readFile(journal.torn!)).toEqual(bytes.subarray(start, length));
       await journal.append('record 3');
@@ -136,7 +136,7 @@ describe('a journal whose last append was cut short', () => {
   test('keeps a record that lacks its line end only', async () => {
     const { path, bytes } = await written(2);
     await writeFile(path, bytes.subarray(0, -1));
-    const journal = await Journal.open<string>(path);
+    const journal = await Journal.open<string>(path, { kind: 'numbers' });
     expect(journal.records).toEqual(['record 1', 'record 2']);
     expect(journal.torn).toBe(undefined);
     await journal.append('record 3');
@@ -147,7 +147,7 @@ describe('a journal whose last append was cut short', () => {
   test('and where the disk had only made room for it', async () => {
     const { path } = await written(1);
     await appendFile(path, Buffer.alloc(50));
-    const journal = await Journal.open<string>(path);
+    const journal = await Journal.open<string>(path, { kind: 'numbers' });
     expect(journal.records).toEqual(['record 1']);
     expect(await readFile(journal.torn!)).toEqual(Buffer.alloc(50));
     await journal.close();
@@ -160,7 +160,7 @@ describe('a damaged journal is refused, and left as it is', () => {
     const { path, bytes } = await written(3);
     const changed = change(Buffer.from(bytes));
     await writeFile(path, changed);
-    const { code, message } = await faultOf(Journal.open(path));
+    const { code, message } = await faultOf(Journal.open(path, { kind: 'numbers' }));
     expect(code).toBe('UNUSABLE_STATE');
     expect(message).toContain(path);
     expect(await readFile(path)).toEqual(changed);
@@ -179,7 +179,7 @@ describe('a damaged journal is refused, and left as it is', () => {
       const flipped = Buffer.from(bytes);
       flipped[at]! ^= 1 << (at % 8);
       await writeFile(path, flipped);
-      const { code, message } = await faultOf(Journal.open(path));
+      const { code, message } = await faultOf(Journal.open(path, { kind: 'numbers' }));
       expect(code).toBe('UNUSABLE_STATE');
       const line = bytes.subarray(0, at).filter((byte) => byte === 0x0a).length + 1;
       // A line that has lost its end is one with the next; one that has got another is two.
@@ -203,6 +203,28 @@ describe('a damaged journal is refused, and left as it is', () => {
     expect(message).toContain('record 4 should stand there, not record 3');
   });
 
+  test('where it is a journal of something else', async () => {
+    const { path, bytes } = await written(3);
+    const { code, message } = await faultOf(Journal.open(path, { kind: 'letters' }));
+    expect(code).toBe('UNUSABLE_STATE');
+    expect(message).toContain(`${path} is a journal of numbers, where one of letters is expected (line 1). `);
+    expect(await readFile(path)).toEqual(bytes);
+  });
+
+  test('with the line and the byte, where a record is not of its kind, also where the end of its line is missing', async () => {
+    const { path, bytes } = await written(3);
+    const isRecord = (record: unknown): record is string => record !== 'record 3';
+    for (const found of [bytes, bytes.subarray(0, -1)]) {
+      await writeFile(path, found);
+      const { code, message } = await faultOf(Journal.open(path, { kind: 'numbers', isRecord }));
+      expect(code).toBe('UNUSABLE_STATE');
+      expect(message).toContain(
+        `${path} is damaged: line 4, at byte ${lineStart(bytes, 4)}: it is not a record of a journal of numbers.`,
+      );
+      expect(await readFile(path)).toEqual(found);
+    }
+  });
+
   test('where garbage stands at its end', async () => {
     expect(await said((all) => Buffer.concat([all, Buffer.from('garbage')]))).toMatch(
       /line 5, at byte \d+: it is not a record, nor the beginning of one\. .*truncate -s \d+ /,
@@ -222,7 +244,7 @@ describe('a journal on a disk that fails', () => {
   async function failing(): Promise<{ journal: Journal<string>; fail(fault: (step: Step) => Fault): void }> {
     let faults: (step: Step) => Fault = () => undefined;
     const disk = faultyDisk((step) => faults(step));
-    const journal = await Journal.open<string>(await journalPath(), { disk });
+    const journal = await Journal.open<string>(await journalPath(), { kind: 'numbers', disk });
     await journal.append('first');
     return { journal, fail: (fault) => (faults = fault) };
   }
@@ -291,7 +313,7 @@ describe('a journal on a disk that fails', () => {
 
 describe('a compaction', () => {
   test('leaves what it was given, and what is appended meanwhile and later, with numbers that go on', async () => {
-    const journal = await Journal.open<string>(await journalPath());
+    const journal = await Journal.open<string>(await journalPath(), { kind: 'numbers' });
     for (let i = 0; i < 50; i++) await journal.append('x'.repeat(100));
     const before = journal.bytes;
     const compaction = journal.compact(new Set(['all', 'that']).values());
@@ -305,7 +327,7 @@ describe('a compaction', () => {
   });
 
   test('keeps every acknowledged record of many writers, whenever one of them asks for it', async () => {
-    const journal = await Journal.open<{ key: number; value: number }>(await journalPath());
+    const journal = await Journal.open<{ key: number; value: number }>(await journalPath(), { kind: 'numbers' });
     const state = new Map<number, { key: number; value: number }>();
     let isCompacting = false;
     let compactions = 0;
@@ -334,7 +356,7 @@ describe('a compaction', () => {
   });
 
   test('refuses a list while other appends are under way, which would be lost, and a second one at a time', async () => {
-    const journal = await Journal.open<string>(await journalPath());
+    const journal = await Journal.open<string>(await journalPath(), { kind: 'numbers' });
     const append = journal.append('first');
     expect((await faultOf(journal.compact([]))).message).toContain('records are being appended');
     await append;

@@ -9,7 +9,7 @@ import { Journal } from '../../src/storage/journal.ts';
 import { FileUserDirectory } from '../../src/users/file-user-directory.ts';
 import type { SeenUser } from '../../src/users/seen-users.ts';
 import type { User } from '../../src/users/user.ts';
-import type { UserJournal, UserRecord } from '../../src/users/user-journal.ts';
+import { isUserRecord, type UserJournal, type UserRecord } from '../../src/users/user-journal.ts';
 import { bucket, directorySuite, queue } from './directory-suite.ts';
 
 const day = 86_400_000;
@@ -27,7 +27,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const newPath = () => join(folder, `users-${++files}`);
 
 async function openJournal(path: string): Promise<Journal<UserRecord>> {
-  const journal = await Journal.open<UserRecord>(path);
+  const journal = await Journal.open(path, { kind: 'users', isRecord: isUserRecord });
   journals.push(journal);
   return journal;
 }
