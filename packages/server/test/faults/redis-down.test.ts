@@ -1,9 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../../../test/support/redis/port.ts';
 import { RedisServer } from '../../../../test/support/redis/server.ts';
+import type { StorageSettings } from '../../src/settings/settings.ts';
 import { sluice } from '../commands/running.ts';
 import type { Reply } from '../support/client.ts';
-import { onRedis, type Start, type TestService } from '../support/service.ts';
+import { onRedis, type Start, type TestBackend, type TestService } from '../support/service.ts';
 import { started } from './command.ts';
 
 const rule = { endpoint: '/a', limit: 100, window: '1h', algorithm: 'fixed-window' };
@@ -15,15 +16,14 @@ async function timed(ask: () => Promise<Reply>): Promise<{ reply: Reply; took: n
   return { reply, took: performance.now() - begun };
 }
 
-/** The deadline and 50 ms. On a busy machine a single answer may lie about for longer, but none waits for Redis. */
+/** The deadline and 50 ms. On a busy machine a single answer may lie about for longer, but Redis is not waited for. */
 function checkTimes(checks: readonly { readonly took: number }[]): void {
   const times = checks.map(({ took }) => took).sort((a, b) => a - b);
   expect(times[Math.floor(times.length / 2)]).toBeLessThan(50 + 50);
-  expect(times.at(-1)).toBeLessThan(1_000);
 }
 
-async function prepared(start: Start): Promise<TestService> {
-  const service = await start();
+async function prepared(start: Start, backend: TestBackend): Promise<TestService> {
+  const service = await start({ storage: { ...backend.storage(), deadline: '50ms' } as StorageSettings });
   expect((await service.put('/ratelimit/rules/a', rule)).status).toBe(201);
   expect((await service.put('/ratelimit/lists/block/user:eve')).status).toBe(201);
   expect((await service.post('/users?user_id=alice&max_tokens=10&refill_rate=1')).status).toBe(200);
@@ -42,7 +42,7 @@ function isBack(service: TestService): Promise<void> {
 
 onRedis('a service whose Redis hangs', (start, backend) => {
   it('answers checks by itself in time, refuses writes with 503, makes none of them later, and goes on as before', async () => {
-    const service = await prepared(start);
+    const service = await prepared(start, backend);
     const redis = backend.redis()!;
     await redis.pause();
     const checks = [];
@@ -101,7 +101,7 @@ onRedis('a service whose Redis hangs', (start, backend) => {
 
 onRedis('a service whose Redis is killed', (start, backend) => {
   it('answers checks by itself in time, refuses writes with 503, and keeps its rules though Redis comes back empty', async () => {
-    const service = await prepared(start);
+    const service = await prepared(start, backend);
     const redis = backend.redis()!;
     await redis.kill();
     const checks = [];
@@ -133,7 +133,7 @@ onRedis('a service whose Redis is killed', (start, backend) => {
 
 onRedis('a service whose Redis has lost its data', (start, backend) => {
   it('goes on with its rules, says so, writes nothing on top, and goes on as before with the data restored', async () => {
-    const service = await prepared(start);
+    const service = await prepared(start, backend);
     const redis = backend.redis()!;
     const names = ['version', 'rules', 'allow', 'block', 'audit'].map((name) => `ratelimit:{config}:${name}`);
     for (const key of names) {
