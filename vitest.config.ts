@@ -8,6 +8,8 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Tests wait for servers more than they compute; by default one of two processors would stay idle.
+    maxWorkers: 2,
     server: { deps: { inline: [/@sluice\//] } },
   },
 });

@@ -104,7 +104,8 @@ describe('no key', () => {
       );
       const keys = await redis.keys('*');
       expect(keys.length).toBeGreaterThan(0);
-      for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0);
+      // Some may have expired by now, and have no time left to live: -2. None may have no end: -1.
+      for (const key of keys) expect(await redis.pttl(key), key).not.toBe(-1);
     });
     await fc.assert(property, { numRuns: 30 });
   });

@@ -1,5 +1,4 @@
 import {
-  AccessList,
   type Clock,
   type Decision,
   type Explanation,
@@ -8,7 +7,6 @@ import {
   type Logger,
   type MaybePromise,
   type Outcome,
-  Overrides,
   type Pipeline,
   type RateLimitOptions,
   type Reader,
@@ -18,19 +16,17 @@ import {
   type Store,
 } from '@sluice/core';
 import { cleanReading } from '@sluice/core/toolkit';
-import type { Configuration, ListName, RuleDocument, StoredEntry } from '../configuration/configuration.js';
+import type { Configuration, ListName, RuleDocument } from '../configuration/configuration.js';
 import { keyNames } from '../digest.js';
 import type { DefaultLimits } from '../settings/settings.js';
-import { limitsPolicy } from '../users/limits.js';
-import type { User, UserDirectory, UserLimits } from '../users/user.js';
+import type { UserDirectory } from '../users/user.js';
 import { type Answer, answerOf } from './answer.js';
 import type { Check } from './check.js';
+import { ClientLists } from './client-lists.js';
+import { type Limited, OwnLimits } from './own-limits.js';
 import { createReader } from './reader.js';
 import { Rulebook } from './rulebook.js';
 import { ServiceStore, type StoreObserver } from './service-store.js';
-
-/** A user and the limits that go for him. */
-type Limited = Pick<User, 'id' | 'limits'>;
 
 /** What is told of each decision. */
 export interface Observation {
@@ -67,27 +63,21 @@ export interface Answered {
 /** Decisions of a batch that are under way together: their store answers the last of them within its deadline, too. */
 const atOnce = 64;
 const noFields: HeaderFields = {};
-/** Milliseconds. */
-const longest = 30 * 86_400_000;
-
 /** A Decider decides on checks, by the rules and lists of the configuration that was applied last. */
 export class Decider {
   readonly #options: DeciderOptions;
   readonly #reader: Reader<Check>;
-  readonly #overrides: Overrides;
-  /** The limits that the overrides have, by user. */
-  readonly #overridden = new Map<string, UserLimits>();
-  readonly #lists: { readonly [list in ListName]: AccessList };
+  readonly #own: OwnLimits;
+  readonly #lists: ClientLists;
   #rules: ReadonlyMap<string, { readonly version: number }> | undefined;
-  #entries: { readonly [list in ListName]: ReadonlyMap<string, StoredEntry> } = { allow: new Map(), block: new Map() };
   #book: Rulebook;
 
   constructor(options: DeciderOptions) {
     const { clock, lists, logger } = options;
     this.#options = options;
     this.#reader = createReader((message) => logger.warn(message));
-    this.#overrides = new Overrides({}, { clock });
-    this.#lists = { allow: new AccessList(lists.allow, { clock }), block: new AccessList(lists.block, { clock }) };
+    this.#own = new OwnLimits(options.users, clock);
+    this.#lists = new ClientLists(lists, clock);
     this.#book = this.#compile([]);
   }
 
@@ -103,7 +93,7 @@ export class Decider {
       this.#rules = configuration.rules;
       for (const [id, why] of this.inactive) this.#options.logger.warn(`The rule '${id}' is not in force. ${why}`);
     }
-    for (const list of ['allow', 'block'] as const) this.#applyList(list, configuration[list]);
+    this.#lists.apply(configuration);
   }
 
   /** Rules that are not in force, by their ids, and why. */
@@ -113,7 +103,7 @@ export class Decider {
 
   /** Decides, and charges. */
   check(check: Check): MaybePromise<Answered> {
-    const user = this.#prepare(check);
+    const user = this.#own.see(check);
     return isPromise(user) ? user.then(() => this.#check(check)) : this.#check(check);
   }
 
@@ -138,13 +128,13 @@ export class Decider {
   /** Decides on all, each as `check` would, the first ones first. */
   async checkAll(checks: readonly Check[]): Promise<readonly Answered[]> {
     const users = new Map(checks.map((check) => [check.userId, check]));
-    await inParts([...users.values()], (check) => this.#prepare(check));
+    await inParts([...users.values()], (check) => this.#own.see(check));
     return inParts(checks, (check) => this.#check(check));
   }
 
   /** Charges what is known to have cost so much, as far as the limits go. */
   async report(check: Check, cost: number): Promise<Answered> {
-    await this.#prepare(check);
+    await this.#own.see(check);
     const book = this.#book;
     const pipeline = book.pipelineOf(check);
     const decision = await pipeline.charge(check, cost);
@@ -156,7 +146,7 @@ export class Decider {
 
   /** What `check` would answer, and why; nothing is charged. */
   async simulate(check: Check): Promise<{ readonly answer: Answer; readonly explanation: Explanation }> {
-    await this.#look(check);
+    await this.#own.look(check);
     const book = this.#book;
     const pipeline = book.pipelineOf(check);
     const explanation = await pipeline.explain(check);
@@ -166,7 +156,7 @@ export class Decider {
 
   /** The state of every policy for a user, each with the id of its rule; `user` has the limits that go for him. */
   async status(user: Limited): Promise<readonly { readonly rule: string | undefined; readonly state: Decision }[]> {
-    this.#override(user);
+    this.#own.set(user);
     const book = this.#book;
     const states = await book.pipeline.get(keyNames.user(user.id), true);
     const told = states.filter(({ policy, resetAfter }) => {
@@ -181,7 +171,7 @@ export class Decider {
 
   /** Forgets what the user has taken from every policy. */
   async reset(user: Limited): Promise<void> {
-    this.#override(user);
+    this.#own.set(user);
     await this.#book.pipeline.reset(keyNames.user(user.id));
   }
 
@@ -218,42 +208,12 @@ export class Decider {
     return { answer: answerOf(outcome, rule, book.tierOf(check)), headers };
   }
 
-  /** Sees to it that the limits of the user who is named are known. */
-  #prepare({ userId }: Check): MaybePromise<void> {
-    if (userId === undefined) return undefined;
-    const user = this.#options.users.see(userId);
-    return isPromise(user) ? user.then((later) => this.#override(later)) : this.#override(user);
-  }
-
-  /** As `#prepare`, and nobody is known from then on who was not before. */
-  async #look({ userId: id }: Check): Promise<void> {
-    if (id === undefined) return;
-    try {
-      const user = await this.#options.users.find(id);
-      this.#override({ id, limits: user?.limits });
-    } catch {
-      // As a check would be, it is answered by what is known.
-    }
-  }
-
-  #override({ id, limits }: Pick<User, 'id' | 'limits'>): void {
-    const known = this.#overridden.get(id);
-    if (known === limits) return;
-    if (limits === undefined) {
-      this.#overridden.delete(id);
-      this.#overrides.delete(keyNames.user(id));
-    } else {
-      this.#overridden.set(id, limits);
-      this.#overrides.set(keyNames.user(id), limitsPolicy(limits));
-    }
-  }
-
   #compile(stored: readonly RuleDocument[]): Rulebook {
     const { store, defaults, headers, clock, rules, observeStore, logger } = this.#options;
     const options: RateLimitOptions<Check> = {
       ...defaults,
-      overrides: this.#overrides,
-      lists: this.#lists,
+      overrides: this.#own.overrides,
+      lists: { allow: this.#lists.allow, block: this.#lists.block },
       identity: { apiKey: (check) => check.apiKey, user: (check) => check.userId },
       cost: (check) => check.cost ?? 1,
       headers,
@@ -279,22 +239,6 @@ export class Decider {
       key,
       near: false,
     });
-  }
-
-  #applyList(list: ListName, entries: ReadonlyMap<string, StoredEntry>): void {
-    const before = this.#entries[list];
-    const own = this.#lists[list];
-    const fixed = new Set(this.#options.lists[list]);
-    for (const id of before.keys()) if (!entries.has(id) && !fixed.has(id)) own.delete(id);
-    const now = this.#options.clock.now() / 1_000;
-    for (const [id, { version, expiresAt }] of entries) {
-      if (before.get(id)?.version === version || fixed.has(id)) continue;
-      const left = expiresAt === undefined ? Number.POSITIVE_INFINITY : Math.ceil(Date.parse(expiresAt) - now);
-      // What ends later than durations can say ends when the configuration is applied without it.
-      if (left > longest) own.add(id);
-      else if (left > 0) own.add(id, { expiresIn: left });
-    }
-    this.#entries = { ...this.#entries, [list]: entries };
   }
 }
 

@@ -13,6 +13,7 @@ import type { Logger as Pino } from 'pino';
 import { Problem } from '../problem.js';
 import { compileSchema, invalid, type Place } from '../validation.js';
 import { analyticsRoutes } from './analytics.js';
+import { auditRoutes } from './audit.js';
 import { checkRoutes } from './checks.js';
 import { answerError } from './failures.js';
 import { gatewayRoutes } from './gateway.js';
@@ -108,6 +109,7 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
   limited(app, parts, settings.checkLimit, 'checks', [checkRoutes, statusRoutes, gatewayRoutes]);
   limited(app, parts, settings.adminLimit, 'administration', [
     ruleRoutes,
+    auditRoutes,
     recoveryRoutes,
     listRoutes,
     userRoutes,

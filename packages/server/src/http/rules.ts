@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { firstThatFit, jsonBytes } from '../configuration/audit-bounds.js';
-import type { AuditEntry, Expected, RuleDocument, StoredRule } from '../configuration/configuration.js';
+import type { Expected, RuleDocument, StoredRule } from '../configuration/configuration.js';
 import type { LiveRules } from '../configuration/live-rules.js';
 import { parseRule } from '../configuration/rule-document.js';
 import { RuleRoutes } from '../configuration/rule-routes.js';
@@ -9,9 +9,10 @@ import { ruleSchema } from '../configuration/rule-schema.js';
 import { Problem } from '../problem.js';
 import { invalid } from '../validation.js';
 import { createdFields, etagField, readFields, unchanged, writeFields } from './field-schemas.js';
-import { auditPage, rulePage } from './resource-schemas.js';
+import { rulePage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
+import { shownRule } from './stored-rule.js';
 import { actorOf, etagOf, expectedOf, expectedOfRemoval, isUnchanged, preconditionFailed } from './versions.js';
 
 /** Rules that there may be. */
@@ -73,7 +74,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
     if (written.outcome === 'conflict') throw refused(request, written.found as StoredRule | null);
     const stored = written.entry.after as StoredRule;
     if (written.entry.before === null) reply.code(201).header('location', `/ratelimit/rules/${rule.id}`);
-    return reply.header('etag', etagOf(stored.version)).send(shown(stored));
+    return reply.header('etag', etagOf(stored.version)).send(shownRule(stored));
   };
 
   app.post<Write>(
@@ -157,7 +158,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       const stored = rules.current.rules.get(id);
       if (stored !== undefined) {
         reply.header('etag', etagOf(stored.version));
-        return isUnchanged(request, etagOf(stored.version)) ? reply.code(304).send() : reply.send(shown(stored));
+        return isUnchanged(request, etagOf(stored.version)) ? reply.code(304).send() : reply.send(shownRule(stored));
       }
       const own = fixed.get(id);
       if (own === undefined) throw unknownRule(id);
@@ -227,61 +228,14 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       throw written.found === null ? unknownRule(id) : preconditionFailed(request, written.found);
     },
   );
-
-  app.get<{ Querystring: { limit: number; before?: number } }>(
-    '/ratelimit/audit',
-    {
-      onRequest: access.requires('admin'),
-      schema: {
-        summary: 'Who changed what, the latest first',
-        tags: ['rules'],
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: {
-            limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 100 },
-            before: { type: 'integer', minimum: 1, description: 'Only changes before that version.' },
-          },
-        },
-        response: {
-          200: { description: 'Each with what was before and after.', ...auditPage },
-          503: { description: 'The log cannot be read now.', $ref: 'Problem#' },
-          ...problems,
-        },
-      },
-    },
-    async ({ query }) => {
-      const entries = await rules.audit(query.limit, query.before);
-      const oldest = entries.at(-1)?.version ?? 1;
-      const hasMore = oldest > 1 && (await rules.audit(1, oldest)).length > 0;
-      return { entries: entries.map(audited), ...(hasMore && { next: oldest }) };
-    },
-  );
 };
 
 function* allRules(rules: LiveRules, fixed: ReadonlyMap<string, RuleDocument>): Iterable<[string, object]> {
   for (const [id, stored] of rules.current.rules) {
     const inactive = rules.inactive(id);
-    yield [id, inactive === undefined ? shown(stored) : { ...shown(stored), inactive }];
+    yield [id, inactive === undefined ? shownRule(stored) : { ...shownRule(stored), inactive }];
   }
   for (const [id, rule] of fixed) yield [id, { ...rule, origin: 'file' }];
-}
-
-function shown({ rule, version, createdAt, updatedAt }: StoredRule): object {
-  return { ...rule, origin: 'api', version, created_at: createdAt, updated_at: updatedAt };
-}
-
-function audited({ version, at, by, kind, id, before, after }: AuditEntry): object {
-  if (kind === 'recovery') return { version, at, by, recovered_from: id, before: null, after: null };
-  const target = kind === 'rules' ? { rule: id } : { list: kind, entry: id };
-  return { version, at, by, ...target, before: shownPart(before), after: shownPart(after) };
-}
-
-function shownPart(part: AuditEntry['before']): object | null {
-  if (part === null) return null;
-  if ('rule' in part) return shown(part);
-  const { entry, expiresAt, note } = part;
-  return { entry, expires_at: expiresAt ?? null, ...(note !== undefined && { note }) };
 }
 
 function isExpected(found: StoredRule | undefined, expected: Expected): boolean {
