@@ -82,6 +82,7 @@ async function serve(settings: Settings, backend: Backend, log: Pino, clock: Clo
     logger,
     clock,
   });
+  await decider.warmUp();
   const rules = new LiveRules(live, backend.configuration, decider);
   const access = new Access({ admin: settings.adminTokens, check: settings.checkTokens });
   const status = live;

@@ -80,6 +80,16 @@ const configuration = (more: Partial<Configuration>): Configuration => ({
 const login: RuleDocument = { id: 'login', endpoint: '/login', limit: 3, window: '1h' };
 const about = { userId: 'alice', endpoint: '/login' };
 
+describe('a decider that warms up', () => {
+  it('has taken nothing from anybody, and has told of no decision', async () => {
+    const { own, observed } = decider();
+    await own.warmUp();
+    const { answer } = await own.check({ ip: '192.0.2.0', method: 'GET', endpoint: '/' });
+    expect(answer).toMatchObject({ limit: 10, remaining: 9 });
+    expect(observed).toHaveLength(1);
+  });
+});
+
 describe('A decider', () => {
   it('goes on with what was counted when other rules come and go', async () => {
     const { own } = decider();
