@@ -86,12 +86,10 @@ async function serve(settings: Settings, backend: Backend, log: Pino, clock: Clo
   const rules = new LiveRules(live, backend.configuration, decider);
   const access = new Access({ admin: settings.adminTokens, check: settings.checkTokens });
   const status = live;
-  const health = () => ({
-    isReady: !isClosing,
-    // None of it is a reason to send requests elsewhere: other instances are no better off.
-    notes: [status.status.stale?.message, backend.trouble()].filter((note) => note !== undefined),
-  });
-  const app = await createApp({ settings, access, decider, rules, users, analytics, metrics, clock, health }, log);
+  // None of it is a reason to send requests elsewhere: other instances are no better off.
+  const notes = () => [status.status.stale?.message, backend.trouble()].filter((note) => note !== undefined);
+  const parts = { settings, access, decider, rules, users, analytics, metrics, clock, notes };
+  const app = await createApp({ ...parts, isClosing: () => isClosing }, log);
   const connections = new Connections(app.server);
   await app.listen({ host: settings.host, port: settings.port });
   return {

@@ -37,7 +37,7 @@ const keepAliveTimeout = 72_000;
 
 /** Makes the HTTP service of its parts. */
 export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyInstance> {
-  const { settings, health } = parts;
+  const { settings, isClosing } = parts;
   const app = fastify({
     bodyLimit: settings.bodyLimit,
     requestTimeout,
@@ -81,7 +81,7 @@ export async function createApp(parts: RouteParts, log: Pino): Promise<FastifyIn
   });
   // Clients that keep their connection would not learn that the service goes away.
   app.addHook('onSend', (_request, reply, payload, done) => {
-    if (!health().isReady) reply.header('connection', 'close');
+    if (isClosing()) reply.header('connection', 'close');
     done(null, payload);
   });
   app.addHook('onRoute', (route) => {

@@ -3,7 +3,7 @@ import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
 
 /** What operators and their tools ask for. */
-export const operationRoutes: Routes = (app, { metrics, access, health }) => {
+export const operationRoutes: Routes = (app, { metrics, access, isClosing, notes }) => {
   const text = (description: string) => ({ description, content: { 'text/plain': { schema: { type: 'string' } } } });
 
   app.get(
@@ -38,9 +38,8 @@ export const operationRoutes: Routes = (app, { metrics, access, health }) => {
       },
     },
     async (_request, reply) => {
-      const { isReady, notes } = health();
-      if (!isReady) throw new Problem(503, 'Service unavailable', 'The service is shutting down.');
-      return reply.type('text/plain').send(['ready', ...notes].map((line) => `${line}\n`).join(''));
+      if (isClosing()) throw new Problem(503, 'Service unavailable', 'The service is shutting down.');
+      return reply.type('text/plain').send(['ready', ...notes()].map((line) => `${line}\n`).join(''));
     },
   );
 

@@ -18,8 +18,10 @@ export interface RouteParts {
   readonly analytics: Analytics;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** Whether requests should be sent here, and what an operator should look at. */
-  readonly health: () => { readonly isReady: boolean; readonly notes: readonly string[] };
+  /** Whether the service is about to stop, so that requests should be sent elsewhere. */
+  readonly isClosing: () => boolean;
+  /** What an operator should look at. */
+  readonly notes: () => readonly string[];
 }
 
 /** Adds routes to the service. */
