@@ -7,6 +7,7 @@ import { RedisCluster } from './redis/cluster.js';
 import { RedisSentinels } from './redis/sentinel.js';
 import { RedisServer } from './redis/server.js';
 import { Program, run } from './run.js';
+import { systemCommand } from './system-command.js';
 
 /** The lines that a session runs; all others of a document are run elsewhere. */
 export const isOfSession = (line: string): boolean => /^(?:npx -y pnpm@12 )?(?:curl|sluice|openssl) /.test(line);
@@ -76,6 +77,8 @@ export class Session {
       this.#address = `127.0.0.1:${port}`;
       return;
     }
+    const [tool] = /^(?:curl|openssl)\b/.exec(line) ?? [];
+    if (tool !== undefined) await systemCommand(tool);
     const command = line.replace(/^sluice/, cli).replaceAll('localhost:8080', this.#address);
     const { stdout, stderr, code } = await run('sh', ['-c', command], this.#options(line));
     expect(code, `${place}\n${stderr}`).toBe(0);

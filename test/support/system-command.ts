@@ -20,7 +20,9 @@ export async function systemCommand(name: string, packages: PackageNames = {}): 
   }
   console.log(`'${name}' is missing; installing it: ${[manager, ...args].join(' ')}`);
   if (manager === 'apt-get') await run('apt-get', ['update']);
-  const { code, stderr } = await run(manager, args, { env: { DEBIAN_FRONTEND: 'noninteractive' } });
+  // Debian starts a server when it is installed, but not in this run level.
+  const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const { code, stderr } = await run(manager, args, { env });
   const installed = onPath(name);
   if (installed) return installed;
   throw new Error(`'${[manager, ...args].join(' ')}' ended with ${code}; run it by hand.\n${stderr}`);

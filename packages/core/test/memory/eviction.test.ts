@@ -83,10 +83,11 @@ describe('a full store never forgets a key that is refused before one that is no
             reference.reset(gone, [other!]);
             present.delete(show(other!.name, gone));
           }
-          const refusedUntil =
-            decision!.allowed || decision!.retryAfter === Number.POSITIVE_INFINITY
-              ? 0
-              : clock.now() + Math.round(decision!.retryAfter * 1_000);
+          // To ask for more than there ever is says nothing of a refusal before.
+          const { allowed, retryAfter } = decision!;
+          const earlier = present.get(show(policy.name, key))?.refusedUntil ?? 0;
+          const later = retryAfter === Number.POSITIVE_INFINITY ? earlier : clock.now() + Math.round(retryAfter * 1_000);
+          const refusedUntil = allowed ? 0 : later;
           if (decision!.resetAfter > 0) present.set(show(policy.name, key), { policy, key, refusedUntil });
         }
       }),
