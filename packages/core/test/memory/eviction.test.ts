@@ -86,7 +86,8 @@ describe('a full store never forgets a key that is refused before one that is no
           // To ask for more than there ever is says nothing of a refusal before.
           const { allowed, retryAfter } = decision!;
           const earlier = present.get(show(policy.name, key))?.refusedUntil ?? 0;
-          const later = retryAfter === Number.POSITIVE_INFINITY ? earlier : clock.now() + Math.round(retryAfter * 1_000);
+          const later =
+            retryAfter === Number.POSITIVE_INFINITY ? earlier : clock.now() + Math.round(retryAfter * 1_000);
           const refusedUntil = allowed ? 0 : later;
           if (decision!.resetAfter > 0) present.set(show(policy.name, key), { policy, key, refusedUntil });
         }
