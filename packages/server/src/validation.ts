@@ -1,5 +1,6 @@
 import { nearest } from '@sluice/core/toolkit';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { instantOf } from './instants.js';
 import { Problem, type ProblemPart } from './problem.js';
 
 /** Where in a request something is. */
@@ -31,22 +32,6 @@ export function compileSchema(schema: object, place: Place): ValidateFunction {
   return (place === 'body' ? strict : lenient).compile(schema);
 }
 
-/** The years 0 to 9999 in UTC, which is all that RFC 3339 can tell. */
-const firstInstant = Date.parse('0000-01-01T00:00:00Z');
-const lastInstant = Date.parse('9999-12-31T23:59:59.999Z');
-
-/** Milliseconds since the epoch of an instant in RFC 3339; `undefined` for what is none, or is none in UTC. */
-export function instantOf(text: string): number | undefined {
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text)) return undefined;
-  const ms = Date.parse(text);
-  // Of the last day of the year 9999, an offset makes the year 10000.
-  if (!(ms >= firstInstant && ms <= lastInstant)) return undefined;
-  // Date.parse takes the 31st of each month, and makes it the first of the next.
-  const day = Number(text.slice(8, 10));
-  const last = new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate();
-  return day <= last ? ms : undefined;
-}
-
 /** What a validator has found, as parts of a problem. */
 export function partsOf(errors: readonly ErrorObject[], place: Place, root = ''): readonly ProblemPart[] {
   // Why each of several alternatives is not met is told by the one that says that none is.
@@ -71,6 +56,11 @@ export function invalid(parts: readonly ProblemPart[]): Problem {
   const where = first?.pointer ?? first?.parameter;
   const detail = first === undefined ? 'The request is not valid.' : `${where ? `${where}: ` : ''}${first.detail}`;
   return new Problem(400, 'Invalid request', detail, parts);
+}
+
+/** The problem of a request of which one parameter is wrong: of the query, the path, or a header field. */
+export function invalidParameter(parameter: string, detail: string): Problem {
+  return invalid([{ parameter, detail }]);
 }
 
 function pointerOf({ instancePath, keyword, params }: ErrorObject): string {

@@ -1,9 +1,9 @@
 import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
 import { messageOf, show } from '@sluice/core/toolkit';
 import { before } from '../bounds.js';
+import { firstThatFit, jsonBytes } from '../page-bytes.js';
 import { Problem } from '../problem.js';
 import * as bounds from './audit-bounds.js';
-import { firstThatFit, jsonBytes } from './audit-bounds.js';
 import type {
   AuditEntry,
   Change,

@@ -7,6 +7,7 @@ import type {
   ConfigurationStore,
   Expected,
   RecoverySource,
+  RuleDocument,
   Written,
 } from './configuration.js';
 import type { LiveConfiguration } from './live.js';
@@ -30,6 +31,11 @@ export class LiveRules {
   /** Why a rule that is written is not in force; `undefined` for one that is. */
   inactive(id: string): string | undefined {
     return this.#decider.inactive.get(id);
+  }
+
+  /** Why a rule cannot be written beside the others; `undefined` where it can. */
+  rivalOf(rule: RuleDocument): string | undefined {
+    return this.#decider.rivalOf(rule);
   }
 
   audit(limit: number, before?: number): Promise<readonly AuditEntry[]> {

@@ -1,6 +1,7 @@
 import { type Clock, type Logger, SluiceError, systemClock } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
 import { pause } from '../bounds.js';
+import { instantNow } from '../instants.js';
 import { Problem } from '../problem.js';
 import type {
   AuditEntry,
@@ -295,7 +296,7 @@ export class LiveConfiguration {
   #tell(why: Staleness, message: string): void {
     const stale = this.#stale;
     if (stale?.why === why && stale.message === message) return;
-    const since = stale?.since ?? new Date(Math.floor(this.#clock.now() / 1_000)).toISOString();
+    const since = stale?.since ?? instantNow(this.#clock);
     this.#stale = { why, message, since };
     this.#logger?.warn(`${message} Version ${this.#loaded.version} stays in force.`);
   }

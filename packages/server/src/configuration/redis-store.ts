@@ -1,9 +1,9 @@
 import { type Clock, SluiceError, systemClock } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
+import { firstThatFit, pageBytes } from '../page-bytes.js';
 import { keepConnected } from '../redis/lasting-connection.js';
 import * as bounds from './audit-bounds.js';
-import { firstThatFit, pageBytes } from './audit-bounds.js';
 import type {
   AuditEntry,
   Change,

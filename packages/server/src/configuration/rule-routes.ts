@@ -13,10 +13,14 @@ export class RuleRoutes {
 
   /** Why the rule cannot stand beside those that are there; `undefined` where it can. */
   conflictOf(rule: RuleDocument): string | undefined {
-    if (this.#ids.has(rule.id)) return `There is another rule '${rule.id}'.`;
+    return this.#ids.has(rule.id) ? `There is another rule '${rule.id}'.` : this.rivalOf(rule);
+  }
+
+  /** As `conflictOf`, for a rule that takes the place of the one with its id. */
+  rivalOf(rule: RuleDocument): string | undefined {
     for (const route of routesOf(rule)) {
       const other = this.#owners.get(route);
-      if (other === undefined) continue;
+      if (other === undefined || other.id === rule.id) continue;
       return (
         `The rule '${other.id}' (${matchOf(other)}) matches the same requests, with the same tier and priority; names of ` +
         'parameters make no difference. Change that rule, or give this one another endpoint, method, tier or priority.'

@@ -104,6 +104,11 @@ export class Decider {
     return this.#book.inactive;
   }
 
+  /** Why a rule cannot stand beside the others; `undefined` where it can. */
+  rivalOf(rule: RuleDocument): string | undefined {
+    return this.#book.rivalOf(rule);
+  }
+
   /**
    * Looks at what nobody has taken, until the store has told its time and the code is compiled: the first requests would
    * wait for both, and a late answer is taken for a store that is slow.

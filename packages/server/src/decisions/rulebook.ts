@@ -14,21 +14,25 @@ export class Rulebook {
   readonly #anywhere: Pipeline<Check>;
   readonly #countsByIdentity: boolean;
 
+  /** What the rules in force are about, and the others. */
+  readonly #routes = new RuleRoutes();
+  readonly #unused = new RuleRoutes();
+
   /** Rules that are not in force, by their ids, and why: of two that cannot stand beside one another the later one. */
   readonly inactive: ReadonlyMap<string, string>;
 
   /** The earlier ones of the rules come first. */
   constructor(reader: Reader<Check>, options: RateLimitOptions<Check>, rules: readonly RuleDocument[]) {
-    const routes = new RuleRoutes();
     const inactive = new Map<string, string>();
     const active: RuleDocument[] = [];
     for (const rule of rules) {
-      const conflict = routes.conflictOf(rule);
+      const conflict = this.#routes.conflictOf(rule);
       if (conflict !== undefined) {
         inactive.set(rule.id, conflict);
+        this.#unused.add(rule);
         continue;
       }
-      routes.add(rule);
+      this.#routes.add(rule);
       if (rule.mode !== 'off') active.push(rule);
     }
     this.inactive = inactive;
@@ -40,6 +44,11 @@ export class Rulebook {
     this.#tiers = new Set(active.flatMap(({ tier }) => tier ?? []));
     this.#byEndpoint = createPipeline(reader, options, active);
     this.#anywhere = createPipeline(reader, options, active.filter(isAnywhere));
+  }
+
+  /** Why a rule cannot stand beside the others, be they in force or not; `undefined` where it can. */
+  rivalOf(rule: RuleDocument): string | undefined {
+    return this.#routes.rivalOf(rule) ?? this.#unused.rivalOf(rule);
   }
 
   /** Whether any rule says itself who is counted, so that a check may lack what it counts by. */

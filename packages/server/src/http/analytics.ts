@@ -1,8 +1,8 @@
 import { type Duration, SluiceError } from '@sluice/core';
 import { parseDuration } from '@sluice/core/toolkit';
 import type { Dimension } from '../analytics/analytics.js';
-import { Problem } from '../problem.js';
-import { instantOf } from '../validation.js';
+import { instantOf } from '../instants.js';
+import { invalidParameter } from '../validation.js';
 import { seriesPage, topPage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
@@ -45,17 +45,17 @@ export const analyticsRoutes: Routes = (app, { analytics, access, clock }) => {
       const to = query.to === undefined ? now : instantOf(query.to)!;
       const from = query.from === undefined ? to - hour : instantOf(query.from)!;
       const step = durationOf(query.step, 'step');
-      if (from >= to) throw wrong('from', "It must be before 'to'.");
-      if (step % minute !== 0) throw wrong('step', 'It must be whole minutes, such as 1m, 5m or 1h.');
+      if (from >= to) throw invalidParameter('from', "It must be before 'to'.");
+      if (step % minute !== 0) throw invalidParameter('step', 'It must be whole minutes, such as 1m, 5m or 1h.');
       if (from < now - day && step % hour !== 0) {
-        throw wrong(
+        throw invalidParameter(
           'step',
           'Minutes are kept for a day. For what was before, it must be whole hours, such as 1h or 1d.',
         );
       }
-      if (from < now - 31 * day) throw wrong('from', 'Counts are kept for 30 days.');
+      if (from < now - 31 * day) throw invalidParameter('from', 'Counts are kept for 30 days.');
       if ((to - from) / step > most)
-        throw wrong('step', `There would be more than ${most} points. Choose a longer step.`);
+        throw invalidParameter('step', `There would be more than ${most} points. Choose a longer step.`);
       const series = await analytics.series({ from, to, by: query.by, step });
       return {
         from: new Date(from).toISOString(),
@@ -90,7 +90,7 @@ export const analyticsRoutes: Routes = (app, { analytics, access, clock }) => {
     async ({ query }) => {
       const { by, n } = query;
       const window = durationOf(query.window, 'window');
-      if (window < minute || window > hour) throw wrong('window', 'It must be from 1m to 1h.');
+      if (window < minute || window > hour) throw invalidParameter('window', 'It must be from 1m to 1h.');
       return { by, window: query.window, top: await analytics.top({ by, n, window }) };
     },
   );
@@ -101,10 +101,6 @@ function durationOf(text: string, parameter: string): number {
     return parseDuration(text as Duration, parameter);
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
-    throw wrong(parameter, error.message.replace(`${parameter} `, 'It ').replace(/^\w+: /, ''));
+    throw invalidParameter(parameter, error.message.replace(`${parameter} `, 'It ').replace(/^\w+: /, ''));
   }
-}
-
-function wrong(parameter: string, detail: string): Problem {
-  return new Problem(400, 'Invalid request', `${parameter}: ${detail}`, [{ parameter, detail }]);
 }

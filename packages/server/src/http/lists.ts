@@ -2,9 +2,11 @@ import { SluiceError } from '@sluice/core';
 import type { FastifyReply } from 'fastify';
 import type { ListName, StoredEntry } from '../configuration/configuration.js';
 import { entryOf } from '../configuration/list-entry.js';
+import { instantOf } from '../instants.js';
 import { Problem } from '../problem.js';
-import { instantOf, invalid } from '../validation.js';
+import { invalid, invalidParameter } from '../validation.js';
 import { etagField, readFields, unchanged, writeFields } from './field-schemas.js';
+import { type PageQuery, pageOf, pageQuery } from './pages.js';
 import { entryPage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
@@ -48,7 +50,7 @@ export const listRoutes: Routes = (app, { rules, access, settings, clock }) => {
     block: new Set(settings.lists.block.map(entryOf)),
   };
 
-  app.get<{ Params: { list: ListName }; Querystring: { limit: number; after?: string } }>(
+  app.get<{ Params: { list: ListName }; Querystring: PageQuery }>(
     '/ratelimit/lists/:list',
     {
       onRequest: access.requires('admin'),
@@ -57,14 +59,7 @@ export const listRoutes: Routes = (app, { rules, access, settings, clock }) => {
         tags: ['lists'],
         params: { type: 'object', required: ['list'], properties: { list } },
         headers: readFields,
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: {
-            limit: { type: 'integer', minimum: 1, maximum: 10_000, default: 1_000 },
-            after: { type: 'string', maxLength: 300, description: 'The entry after which the page begins.' },
-          },
-        },
+        querystring: pageQuery('entry', 10_000, 300),
         response: {
           200: { description: 'A page; next is the entry to go on after.', ...entryPage, ...etagField },
           ...unchanged,
@@ -74,7 +69,6 @@ export const listRoutes: Routes = (app, { rules, access, settings, clock }) => {
     },
     async (request, reply) => {
       const { params, query } = request;
-      const { limit, after = '' } = query;
       const { version } = rules.current;
       const current = rules.current[params.list];
       // Within one version, entries only end: their number tells which are left.
@@ -83,9 +77,8 @@ export const listRoutes: Routes = (app, { rules, access, settings, clock }) => {
       if (isUnchanged(request, tag)) return reply.code(304).send();
       const own = [...current.values()].map((stored) => [stored.entry, shown(stored)] as const);
       const ofFile = [...fixed[params.list]].map((text) => [text, { entry: text, origin: 'file' }] as const);
-      const all = [...own, ...ofFile].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1));
-      const next = all.length > limit ? all[limit - 1]![0] : undefined;
-      return reply.send({ entries: all.slice(0, limit).map(([, one]) => one), ...(next !== undefined && { next }) });
+      const { page, ...more } = pageOf([...own, ...ofFile], query);
+      return reply.send({ entries: page, ...more });
     },
   );
 
@@ -216,8 +209,7 @@ function idOf({ entry, bits }: EntryRequest['Params']): string {
     return entryOf(bits === undefined ? entry : `${entry}/${bits}`);
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
-    const detail = error.message.replace(/^The list:? ?/, '');
-    throw new Problem(400, 'Invalid request', `entry: ${detail}`, [{ parameter: 'entry', detail }]);
+    throw invalidParameter('entry', error.message.replace(/^The list:? ?/, ''));
   }
 }
 

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { firstThatFit, jsonBytes } from '../configuration/audit-bounds.js';
 import type { Expected, RuleDocument, StoredRule } from '../configuration/configuration.js';
+import { meets } from '../configuration/contents.js';
 import type { LiveRules } from '../configuration/live-rules.js';
 import { parseRule } from '../configuration/rule-document.js';
-import { RuleRoutes } from '../configuration/rule-routes.js';
 import { ruleSchema } from '../configuration/rule-schema.js';
 import { Problem } from '../problem.js';
 import { invalid } from '../validation.js';
 import { createdFields, etagField, readFields, unchanged, writeFields } from './field-schemas.js';
+import { type PageQuery, pageOf, pageQuery } from './pages.js';
 import { rulePage } from './resource-schemas.js';
 import type { Routes } from './route-parts.js';
 import { problems } from './schemas.js';
@@ -47,17 +47,9 @@ interface Write {
 export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
   const fixed = new Map(settings.rules.map((rule) => [rule.id, rule]));
 
-  /** @throws Problem 409 for a rule that cannot stand beside the others. */
-  const checkConflicts = (rule: RuleDocument) => {
-    const routes = new RuleRoutes();
-    for (const one of fixed.values()) routes.add(one);
-    for (const { rule: one } of rules.current.rules.values()) if (one.id !== rule.id) routes.add(one);
-    const detail = routes.conflictOf(rule);
-    if (detail !== undefined) throw new Problem(409, 'Conflict', detail, [{ pointer: '/endpoint', detail }]);
-  };
-
   const write = async (rule: RuleDocument, request: FastifyRequest<Write>, reply: FastifyReply, expected: Expected) => {
-    checkConflicts(rule);
+    const rival = rules.rivalOf(rule);
+    if (rival !== undefined) throw new Problem(409, 'Conflict', rival, [{ pointer: '/endpoint', detail: rival }]);
     const before = rules.current.rules.get(rule.id);
     if (before === undefined && rules.current.rules.size >= most) {
       throw new Problem(
@@ -67,7 +59,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       );
     }
     if (request.query.dry_run) {
-      if (!isExpected(before, expected)) throw refused(request, before);
+      if (!meets(expected, before ?? null)) throw refused(request, before);
       return reply.code(200).send({ ...rule, dry_run: true });
     }
     const written = await rules.write({ kind: 'rules', id: rule.id, value: rule }, actorOf(request), expected);
@@ -101,7 +93,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
     },
   );
 
-  app.get<{ Querystring: { limit: number; after?: string } }>(
+  app.get<{ Querystring: PageQuery }>(
     '/ratelimit/rules',
     {
       onRequest: access.requires('admin'),
@@ -109,14 +101,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
         summary: 'All rules, by their ids',
         tags: ['rules'],
         headers: readFields,
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: {
-            limit: { type: 'integer', minimum: 1, maximum: most, default: 1_000 },
-            after: { type: 'string', maxLength: 48, description: 'The id after which the page begins.' },
-          },
-        },
+        querystring: pageQuery('id', most, 48),
         response: {
           200: { description: 'A page; next is the id to go on after.', ...rulePage, ...etagField },
           ...unchanged,
@@ -125,14 +110,11 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       },
     },
     async (request, reply) => {
-      const { limit, after = '' } = request.query;
       const { version } = rules.current;
       reply.header('etag', etagOf(version));
       if (isUnchanged(request, etagOf(version))) return reply.code(304).send();
-      const all = [...allRules(rules, fixed)].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1));
-      const page = firstThatFit(all, limit, ([, rule]) => jsonBytes(rule));
-      const next = all.length > page.length ? page.at(-1)![0] : undefined;
-      return reply.send({ version, rules: page.map(([, rule]) => rule), ...(next !== undefined && { next }) });
+      const { page, ...more } = pageOf(allRules(rules, fixed), request.query);
+      return reply.send({ version, rules: page, ...more });
     },
   );
 
@@ -220,7 +202,7 @@ export const ruleRoutes: Routes = (app, { rules, access, settings }) => {
       const expected = expectedOfRemoval(request);
       if (request.query.dry_run) {
         if (before === undefined) throw unknownRule(id);
-        if (!isExpected(before, expected)) throw preconditionFailed(request, before);
+        if (!meets(expected, before ?? null)) throw preconditionFailed(request, before);
         return reply.code(204).send();
       }
       const written = await rules.write({ kind: 'rules', id, value: null }, actorOf(request), expected);
@@ -236,12 +218,6 @@ function* allRules(rules: LiveRules, fixed: ReadonlyMap<string, RuleDocument>): 
     yield [id, inactive === undefined ? shownRule(stored) : { ...shownRule(stored), inactive }];
   }
   for (const [id, rule] of fixed) yield [id, { ...rule, origin: 'file' }];
-}
-
-function isExpected(found: StoredRule | undefined, expected: Expected): boolean {
-  if (expected === 'anything') return true;
-  if (expected === 'absent') return found === undefined;
-  return found !== undefined && (expected === 'present' || expected.includes(found.version));
 }
 
 function refused(request: FastifyRequest, found: StoredRule | null | undefined): Problem {

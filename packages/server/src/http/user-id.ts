@@ -1,4 +1,5 @@
 import { Problem } from '../problem.js';
+import { invalidParameter } from '../validation.js';
 
 /** Characters, as JSON schema counts them: code points. */
 const longest = 256;
@@ -31,8 +32,7 @@ export function userIdFault(id: string): string | undefined {
 /** @throws Problem 400 for what names no user. */
 export function checkUserId(id: string): void {
   const detail = userIdFault(id);
-  if (detail !== undefined)
-    throw new Problem(400, 'Invalid request', `user_id: ${detail}`, [{ parameter: 'user_id', detail }]);
+  if (detail !== undefined) throw invalidParameter('user_id', detail);
 }
 
 /** Whether it is text that has an encoding, and that a log can show. */

@@ -1,7 +1,7 @@
 import type { Decision } from '@sluice/core';
-import { Problem } from '../problem.js';
 import { limitWords, parseLimits, policyLimits } from '../users/limits.js';
 import type { User } from '../users/user.js';
+import { invalidParameter } from '../validation.js';
 import { retryAfter } from './field-schemas.js';
 import { stateOf } from './policy-state.js';
 import { userOrPage } from './resource-schemas.js';
@@ -56,7 +56,7 @@ export const userRoutes: Routes = (app, { users, decider, access, settings }) =>
       }
       if (cursor !== undefined) {
         const detail = 'It goes on with a page of users, and user_id asks for one. Leave out one of the two.';
-        throw new Problem(400, 'Invalid request', `cursor: ${detail}`, [{ parameter: 'cursor', detail }]);
+        throw invalidParameter('cursor', detail);
       }
       checkUserId(id);
       const user = await users.find(id);

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Expected } from '../configuration/configuration.js';
 import { Problem } from '../problem.js';
+import { invalidParameter } from '../validation.js';
 
 export function etagOf(version: number): string {
   return `"${version}"`;
@@ -13,10 +14,10 @@ export function etagOf(version: number): string {
 export function expectedOf({ headers }: FastifyRequest, otherwise: Expected): Expected {
   const { 'if-match': match, 'if-none-match': none } = headers;
   if (match !== undefined && none !== undefined)
-    throw badHeader('If-None-Match', 'If-Match is given too. Send one of the two.');
+    throw invalidParameter('If-None-Match', 'If-Match is given too. Send one of the two.');
   if (none !== undefined) {
     if (none.trim() === '*') return 'absent';
-    throw badHeader('If-None-Match', 'Of a write it can only be *.');
+    throw invalidParameter('If-None-Match', 'Of a write it can only be *.');
   }
   if (match === undefined) return otherwise;
   return match.trim() === '*' ? 'present' : versionsOf(match);
@@ -61,14 +62,10 @@ export function actorOf({ caller, ip }: FastifyRequest): string {
 function versionsOf(match: string): readonly number[] {
   const tags = match.split(',').map((tag) => tag.trim());
   if (!tags.every((tag) => /^(?:W\/)?"[\x21\x23-\x7e]*"$/.test(tag))) {
-    throw badHeader(
+    throw invalidParameter(
       'If-Match',
       'It must be the ETag that a read has answered with, such as "17", in its quotes; or *.',
     );
   }
   return tags.filter((tag) => /^"\d{1,15}"$/.test(tag)).map((tag) => Number(tag.slice(1, -1)));
-}
-
-function badHeader(parameter: string, detail: string): Problem {
-  return new Problem(400, 'Invalid request', `${parameter}: ${detail}`, [{ parameter, detail }]);
 }

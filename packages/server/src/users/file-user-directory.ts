@@ -1,5 +1,6 @@
 import type { Clock, Logger } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
+import { instantNow } from '../instants.js';
 import { Problem } from '../problem.js';
 import { sameLimits } from './limits.js';
 import { type SeenUser, SeenUsers } from './seen-users.js';
@@ -57,7 +58,7 @@ export class FileUserDirectory implements UserDirectory {
   see(id: string): User {
     const known = this.#own.get(id) ?? this.#seen.see(id);
     if (known !== undefined) return known;
-    const at = this.#now();
+    const at = instantNow(this.#clock);
     const user: User = { id, limits: undefined, createdAt: at, updatedAt: at };
     if (this.#own.size + this.#seen.size < this.#maxUsers) this.#seen.add(user);
     return user;
@@ -72,7 +73,7 @@ export class FileUserDirectory implements UserDirectory {
     return this.#inTurn(id, async () => {
       const before = this.#own.get(id) ?? this.#seen.get(id);
       if (!this.#own.has(id) && this.#own.size >= this.#maxUsers) throw noRoom(this.#maxUsers);
-      const at = this.#now();
+      const at = instantNow(this.#clock);
       const same = before !== undefined && sameLimits(before.limits, limits);
       const user: User = {
         id,
@@ -91,7 +92,7 @@ export class FileUserDirectory implements UserDirectory {
   remove(id: string): Promise<boolean> {
     return this.#inTurn(id, async () => {
       if (!this.#own.has(id) && this.#seen.get(id) === undefined) return false;
-      const record: UserRecord = { id, removedAt: this.#now() };
+      const record: UserRecord = { id, removedAt: instantNow(this.#clock) };
       await this.#append(record);
       this.#apply(record);
       this.#compactIfDue();
@@ -209,10 +210,6 @@ export class FileUserDirectory implements UserDirectory {
       this.#written++;
       if (limits !== undefined) yield { id, limits, createdAt, updatedAt };
     }
-  }
-
-  #now(): string {
-    return new Date(Math.floor(this.#clock.now() / 1_000)).toISOString();
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Clock, type Logger, SluiceError } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
 import type { Cluster, Redis } from 'ioredis';
+import { instantNow } from '../instants.js';
 import { Problem } from '../problem.js';
 import { BoundedCalls } from '../redis/bounded-calls.js';
 import type { Script } from '../redis/script.js';
@@ -93,7 +94,7 @@ export class RedisUserDirectory implements UserDirectory {
   async set(id: string, limits: UserLimits): Promise<User> {
     const name = nameOfUser(id);
     const until = this.#calls.in(bound);
-    const at = this.#now();
+    const at = instantNow(this.#options.clock);
     try {
       const isDigest = flag(name !== id);
       const others = bucketWords[limits.algorithm === 'token-bucket' ? 'leaky-bucket' : 'token-bucket'];
@@ -163,7 +164,7 @@ export class RedisUserDirectory implements UserDirectory {
     const name = nameOfUser(id);
     const key = this.#keys.hash(name);
     const register = clock.now() >= this.#fullUntil;
-    const args = [ttl, flag(renew), flag(register), this.#now(), name === id ? '' : id].map(String);
+    const args = [ttl, flag(renew), flag(register), instantNow(clock), name === id ? '' : id].map(String);
     const until = this.#calls.in(this.#patience);
     const [made, ...values] = await this.#calls.run(until, readUser, [key], args).catch(refuseWrongType(key));
     const user = userOf(id, key, values as (string | null)[]);
@@ -229,10 +230,6 @@ export class RedisUserDirectory implements UserDirectory {
     this.#options.logger.warn(`Users: ${messageOf(error)}`);
     const detail = error instanceof SluiceError ? error.message : 'Redis answered with an error, which is in the log.';
     return new Problem(503, 'Redis unavailable', `${what} ${detail}`, undefined, { 'retry-after': '1' });
-  }
-
-  #now(): string {
-    return new Date(Math.floor(this.#options.clock.now() / 1_000)).toISOString();
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Clock, type Logger, SluiceError } from '@sluice/core';
 import { messageOf } from '@sluice/core/toolkit';
+import { instantNow } from '../instants.js';
 import { sameLimits } from './limits.js';
 import { Recent } from './recent.js';
 import type { User } from './user.js';
@@ -160,7 +161,7 @@ export class UserReader {
   }
 
   #nobody(id: string): User {
-    const at = new Date(Math.floor(this.#options.clock.now() / 1_000)).toISOString();
+    const at = instantNow(this.#options.clock);
     return { id, limits: undefined, createdAt: at, updatedAt: at };
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { instantOf } from '../src/validation.ts';
+import { instantOf } from '../src/instants.ts';
 
 describe('an instant', () => {
   it.each([
