@@ -21,6 +21,16 @@ export function explained(error: unknown, keys: readonly string[], isCluster: bo
   return error;
 }
 
+/** Whether a server has refused a call for the keys that it names, before it did anything. */
+export function concernsKeys(error: unknown): boolean {
+  return error instanceof Error && /^(MOVED|ASK|CROSSSLOT|TRYAGAIN|NOPERM) /.test(error.message);
+}
+
+/** Whether a server takes no writes since it has become a replica. */
+export function isReplica(error: Error): boolean {
+  return /\bREADONLY /.test(error.message);
+}
+
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }

@@ -64,13 +64,13 @@ export class RedisStore implements Store {
     const connection = connectionOf(client);
     const topology = client.isCluster ? new ClusterTopology(client) : oneServer;
     const onReply = (server: string, sentAt: number) => this.#guarded.heard(server, sentAt);
-    const runner = new ScriptRunner(client, connection, {
+    const runner = new ScriptRunner(client, connection, scripts, {
       clock,
       deadline: parseDeadline(deadline, 'RedisStore') * 1_000,
       sendsAgain: sendsAgain(client),
       onReply: client.isCluster ? onReply : undefined,
     });
-    const store = new ScriptStore(runner, keys, topology, scripts);
+    const store = new ScriptStore(runner, keys, topology);
     this.#guarded = new GuardedStore(store, {
       deadline,
       clock,
@@ -94,6 +94,8 @@ export class RedisStore implements Store {
     this.#inspection = new Inspection(client, connection, (message) => journal.warn(message));
     this.#keys = keys;
     this.#stopListening = connection.onReconnect(() => {
+      // A cluster tells of any of its servers: what is sent to the others must not fail with it.
+      if (!client.isCluster) store.abandon();
       this.#inspection.renew();
       this.#outage.suspect();
     });

@@ -1,33 +1,12 @@
 import { type Clock, SluiceError } from '@sluice/core';
-import { show } from '@sluice/core/toolkit';
+import type { Call } from './call.js';
 import type { RedisClient } from './client.js';
 import type { Connection } from './connection.js';
-import { explained, isUnknownScript } from './failures.js';
+import { concernsKeys, explained, isReplica, isUnknownScript } from './failures.js';
+import { type Answers, answersOf, numbersOf } from './reply.js';
 import type { Script } from './scripts/script-family.js';
+import type { Operation, Scripts } from './scripts/scripts.js';
 import { ServerTime } from './server-time.js';
-
-export interface Call {
-  readonly script: Script;
-  /** Name of the server: the servers of a cluster have clocks of their own. */
-  readonly server: string;
-  readonly keys: readonly string[];
-  /** What stands behind the fence. */
-  readonly args: readonly string[];
-  /** Microseconds of this process's clock, until when somebody waits for the answer. @default the deadline from now */
-  readonly until?: number | undefined;
-  /** Sends the script itself, not its digest, so that nothing is sent twice. */
-  readonly whole?: boolean;
-  /**
-   * Waits for a connection that was lost. Nothing else does: the server that is connected to next may have lost its
-   * counts, and must be told of them before it decides.
-   */
-  readonly patient?: boolean;
-  /**
-   * Gives units back. Done twice, that would grant too much; so it is void before a client that sends commands again can
-   * have connected anew, even where the deadline is longer.
-   */
-  readonly isRefund?: boolean;
-}
 
 export interface RunnerOptions {
   readonly clock: Clock;
@@ -42,83 +21,218 @@ export interface RunnerOptions {
 /** Microseconds; an ioredis with its default options waits 50 ms before it connects anew. */
 const shortestReconnection = 40_000;
 
+/** Microseconds: fences of calls that are sent together are told so exactly, and never later than they are. */
+const fenceUnit = 100;
+
 /**
- * A ScriptRunner runs scripts so that each takes effect at most once. Every call carries a fence: the time of the server
- * from which on nobody waits for the answer. What arrives later, sent again by a client that had lost its connection or
- * read by a server that was stopped, finds its fence passed and changes nothing.
+ * A ScriptRunner runs scripts so that each call takes effect at most once. Every call carries a fence: the time of the
+ * server from which on nobody waits for the answer. What arrives later, sent again by a client that had lost its connection
+ * or read by a server that was stopped, finds its fence passed and changes nothing.
  */
 export class ScriptRunner {
+  /** Microseconds that a call may take. */
+  readonly deadline: number;
   readonly #client: RedisClient;
   readonly #connection: Connection;
+  readonly #scripts: Scripts;
   readonly #clock: Clock;
-  readonly #deadline: number;
   readonly #sendsAgain: boolean;
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
   readonly #times = new Map<string, ServerTime>();
 
-  constructor(client: RedisClient, connection: Connection, { clock, deadline, sendsAgain, onReply }: RunnerOptions) {
+  constructor(client: RedisClient, connection: Connection, scripts: Scripts, options: RunnerOptions) {
+    const { clock, deadline, sendsAgain, onReply } = options;
+    this.deadline = deadline;
     this.#client = client;
     this.#connection = connection;
+    this.#scripts = scripts;
     this.#clock = clock;
-    this.#deadline = deadline;
     this.#sendsAgain = sendsAgain;
     this.#onReply = onReply;
   }
 
+  now(): number {
+    return this.#clock.now();
+  }
+
   /** The instant at which the answer to a call that begins now is due. */
   due(): number {
-    return this.#clock.now() + this.#deadline;
+    return this.#clock.now() + this.deadline;
   }
 
   get isConnected(): boolean {
     return this.#connection.isReady;
   }
 
-  /** Sends the call before it returns, if the client is ready. Resolves to the reply, whose first number is the time. */
-  async run(call: Call): Promise<readonly number[]> {
-    let until = call.until ?? this.due();
-    const time = this.#timeOf(call.server);
-    if (!this.#connection.isReady) {
-      await this.#connection.untilReady(call.patient);
-      if (call.patient) until = this.due();
-    }
-    const reply = await this.#attempt(call, time, until);
-    if (reply.length > 1) return reply;
-    if (!call.isRefund || !this.#sendsAgain) {
-      // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
-      const again = await this.#attempt(call, time, until);
-      if (again.length > 1) return again;
-    }
-    throw tooLate('reached Redis only after');
+  /** Microseconds that a call to that server and its answer take at the least; infinite as long as nobody knows. */
+  tripTo(server: string): number {
+    return this.#timeOf(server).trip;
   }
 
-  async #attempt(call: Call, time: ServerTime, until: number): Promise<readonly number[]> {
-    const { script, keys, args, whole, isRefund } = call;
-    const sent = this.#clock.now();
-    if (sent >= until) throw tooLate('could not be sent to Redis within');
-    const fence = isRefund && this.#sendsAgain ? Math.min(until, sent + shortestReconnection + time.trip) : until;
-    const rest = [...keys, String(time.at(fence)), ...args];
-    let reply: unknown;
-    try {
-      reply = whole
-        ? await this.#client.eval(script.text, keys.length, ...rest)
-        : await this.#client.evalsha(script.sha, keys.length, ...rest).then(undefined, (error: unknown) => {
-            if (!isUnknownScript(error)) throw error;
-            // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
-            return this.#client.eval(script.text, keys.length, ...rest);
-          });
-    } catch (error) {
-      throw explained(error, keys, this.#client.isCluster === true);
+  /**
+   * Sends calls that one script can answer, before it returns if the client is ready; calls whose time is up are not sent.
+   * `answered` is called once, when there is a reply or it is known that there will be none.
+   */
+  send(calls: readonly Call[], answered: () => void): void {
+    if (this.#connection.isReady) {
+      this.#attempt(calls, answered, false);
+      return;
     }
-    const numbers = numbersOf(reply);
+    // Nothing waits for a connection that was lost: the server that is connected to next may have lost its counts, and
+    // must be told of them before it decides.
+    this.#connection.untilReady().then(
+      () => this.#attempt(calls, answered, false),
+      (error: unknown) => {
+        answered();
+        for (const call of calls) call.reject(error);
+      },
+    );
+  }
+
+  /** Finds out whether that server takes writes, as soon as there is a connection. `key` is one that nothing else uses. */
+  async probe(server: string, key: string): Promise<void> {
+    if (!this.#connection.isReady) await this.#connection.untilReady(true);
+    const until = this.due();
+    const isInTime = async () => {
+      const sent = this.#clock.now();
+      const rest = [key, String(this.#timeOf(server).at(until))];
+      const reply = numbersOf(await this.#run({ script: this.#scripts.probe, keys: 1, rest, isWhole: false }));
+      this.#learn(server, reply[0]!, sent, until, reply.length === 1);
+      return reply.length > 1;
+    };
+    if (!(await isInTime()) && !(await isInTime())) throw tooLate('reached Redis only after');
+  }
+
+  #attempt(asked: readonly Call[], answered: () => void, isAgain: boolean): void {
+    const sent = this.#clock.now();
+    const calls = this.#inTime(asked, sent);
+    if (calls.length === 0) {
+      answered();
+      return;
+    }
+    const message = calls.length === 1 ? this.#alone(calls[0]!, sent) : this.#together(calls, sent);
+    this.#run(message).then(
+      (reply) => {
+        answered();
+        this.#settle(calls, reply, sent, message.until, isAgain);
+      },
+      (error: unknown) => {
+        answered();
+        this.#fail(calls, error);
+      },
+    );
+  }
+
+  /** Those of the calls that somebody still waits for. */
+  #inTime(calls: readonly Call[], now: number): readonly Call[] {
+    if (calls.every(({ until }) => until > now)) return calls;
+    const error = tooLate('could not be sent to Redis within');
+    for (const call of calls) if (call.until <= now) call.reject(error);
+    return calls.filter(({ until }) => until > now);
+  }
+
+  #settle(calls: readonly Call[], reply: unknown, sent: number, until: number, isAgain: boolean): void {
+    let answers: Answers;
+    try {
+      answers = answersOf(calls, reply);
+    } catch (error) {
+      for (const call of calls) call.reject(error);
+      return;
+    }
+    const { numbers, done, late, failed } = answers;
+    const now = this.#clock.now();
+    const isWrong = late.some((call) => now < this.#fenceOf(call, sent));
+    this.#learn(calls[0]!.server, numbers[0]!, sent, until, isWrong);
+    for (const { call, at } of done) call.resolve(numbers, at);
+    for (const call of late) {
+      // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
+      if (!isAgain && !this.#isVoidSoon(call)) this.#attempt([call], () => {}, true);
+      else call.reject(tooLate('reached Redis only after'));
+    }
+    for (const [i, { call, error }] of failed.entries()) {
+      // A client that is to leave a server which has become a replica must see a command fail so.
+      if (i === 0 && isReplica(error)) this.#attempt([call], () => {}, true);
+      else this.#fail([call], error);
+    }
+  }
+
+  #fail(calls: readonly Call[], error: unknown): void {
+    // The server has not looked at any of them: each is a matter of its own keys.
+    if (calls.length > 1 && concernsKeys(error)) for (const call of calls) this.#attempt([call], () => {}, false);
+    else for (const call of calls) call.reject(explained(error, call.keys, this.#client.isCluster === true));
+  }
+
+  #alone(call: Call, sent: number): Message {
+    const { operation, letters, args } = call.question;
+    const until = this.#fenceOf(call, sent);
+    const rest = [...call.keys, String(this.#timeOf(call.server).at(until)), ...args];
+    const script = this.#scripts.alone(operation, letters);
+    return { script, keys: call.keys.length, rest, until, isWhole: isWhole(operation) };
+  }
+
+  #together(calls: readonly Call[], sent: number): Message {
+    const time = this.#timeOf(calls[0]!.server);
+    const rest: string[] = [];
+    const questions = new Map<string, number>();
+    const asked: string[] = [];
+    let letters = '';
+    let whole = false;
+    let earliest = Number.POSITIVE_INFINITY;
+    let latest = 0;
+    for (const call of calls) {
+      for (const key of call.keys) rest.push(key);
+      const until = this.#fenceOf(call, sent);
+      if (until < earliest) earliest = until;
+      if (until > latest) latest = until;
+      const { question } = call;
+      if (questions.has(question.text)) continue;
+      questions.set(question.text, questions.size);
+      asked.push(question.operation, String(question.keys), ...question.args);
+      for (const letter of question.letters) if (!letters.includes(letter)) letters += letter;
+      whole ||= isWhole(question.operation);
+    }
+    const keys = rest.length;
+    rest.push(String(time.at(latest)), String(time.at(earliest)), String(questions.size));
+    for (const text of asked) rest.push(text);
+    for (const call of calls) {
+      const later = Math.floor((this.#fenceOf(call, sent) - earliest) / fenceUnit);
+      rest.push(String(later * questions.size + questions.get(call.question.text)!));
+    }
+    return { script: this.#scripts.batch.for(letters), keys, rest, until: latest, isWhole: whole };
+  }
+
+  /**
+   * The instant from which on a call is void. To give units back twice would grant too much; so that is void before a
+   * client that sends commands again can have connected anew, even where the deadline is longer.
+   */
+  #fenceOf(call: Call, sent: number): number {
+    if (!this.#isVoidSoon(call)) return call.until;
+    return Math.min(call.until, sent + shortestReconnection + this.#timeOf(call.server).trip);
+  }
+
+  #isVoidSoon({ question }: Call): boolean {
+    return this.#sendsAgain && question.operation === 'release';
+  }
+
+  #run({ script, keys, rest, isWhole }: Omit<Message, 'until'>): PromiseLike<unknown> {
+    if (isWhole) return this.#client.eval(script.text, keys, ...rest);
+    return this.#client.evalsha(script.sha, keys, ...rest).then(undefined, (error: unknown) => {
+      if (!isUnknownScript(error)) throw error;
+      // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
+      return this.#client.eval(script.text, keys, ...rest);
+    });
+  }
+
+  /** `isWrong`: the server has found something too late that was not, by this process's clock. */
+  #learn(server: string, time: number, sent: number, until: number, isWrong: boolean): void {
+    const known = this.#timeOf(server);
     const received = this.#clock.now();
     // What was answered late says nothing: the server, or this process, stood still meanwhile.
-    if (received < fence) {
-      if (numbers.length === 1) time.forget();
-      time.learn(numbers[0]!, sent, received);
+    if (received < until) {
+      if (isWrong) known.forget();
+      known.learn(time, sent, received);
     }
-    this.#onReply?.(call.server, sent);
-    return numbers;
+    this.#onReply?.(server, sent);
   }
 
   #timeOf(server: string): ServerTime {
@@ -133,20 +247,23 @@ export class ScriptRunner {
   }
 }
 
+/** What is sent for one call, or for many. */
+interface Message {
+  readonly script: Script;
+  /** How many keys there are. */
+  readonly keys: number;
+  /** The keys, and the arguments behind them. */
+  readonly rest: readonly string[];
+  /** The latest instant at which any of it has an effect. */
+  readonly until: number;
+  readonly isWhole: boolean;
+}
+
+/** A script that is found missing and sent again arrives behind the call that a `lower` must precede. */
+function isWhole(operation: Operation): boolean {
+  return operation === 'lower';
+}
+
 function tooLate(how: string): SluiceError {
   return new SluiceError('STORE_TIMEOUT', `The call ${how} its deadline, and changed nothing.`);
-}
-
-/** Clients may be set to give numbers as texts. */
-function numbersOf(reply: unknown): readonly number[] {
-  if (Array.isArray(reply) && reply.length > 0) {
-    if (reply.every(isNumber)) return reply;
-    const numbers = reply.map((text) => (typeof text === 'string' ? Number(text) : Number.NaN));
-    if (numbers.every(isNumber)) return numbers;
-  }
-  throw new Error(`Redis answered a script with ${show(reply)}, not with numbers.`);
-}
-
-function isNumber(value: unknown): value is number {
-  return Number.isFinite(value);
 }

@@ -1,77 +1,61 @@
 import type { Charge, CompiledPolicy, Decision, Known, Refund, Store } from '@sluice/core';
-import { micros } from '@sluice/core/toolkit';
+import { Coalescing } from './coalescing.js';
+import { type Question, Questions, type Subject } from './question.js';
 import { decisionsOf } from './reply.js';
-import type { Call, ScriptRunner } from './script-runner.js';
-import { type ScriptFamily, termsOf } from './scripts/script-family.js';
-import type { Scripts } from './scripts/scripts.js';
+import type { ScriptRunner } from './script-runner.js';
 import type { StoreKeys } from './store-keys.js';
 import type { Topology } from './topology.js';
 
-/** A ScriptStore decides in Redis, one script per decision, and fails as Redis does. */
+type Ask = 'consume' | 'peek';
+
+/** A ScriptStore decides in Redis, in one step per decision, and fails as Redis does. */
 export class ScriptStore implements Store {
   readonly #runner: ScriptRunner;
   readonly #keys: StoreKeys;
   readonly #topology: Topology;
-  readonly #scripts: Scripts;
+  readonly #calls: Coalescing;
+  readonly #questions = new Questions();
   /** One that waits for a connection is the answer to those that are asked for meanwhile. */
   readonly #probes = new Map<string, Promise<unknown>>();
-  readonly #terms = new WeakMap<CompiledPolicy, string>();
 
-  constructor(runner: ScriptRunner, keys: StoreKeys, topology: Topology, scripts: Scripts) {
+  constructor(runner: ScriptRunner, keys: StoreKeys, topology: Topology) {
     this.#runner = runner;
     this.#keys = keys;
     this.#topology = topology;
-    this.#scripts = scripts;
+    this.#calls = new Coalescing(runner);
   }
 
   consume(charges: readonly Charge[]): Promise<readonly Decision[]> {
     const parts = this.#partsOf(charges);
-    return parts === undefined ? this.#ask(charges, '1') : this.#consumeInOrder(charges, parts);
+    return parts === undefined ? this.#ask('consume', charges) : this.#consumeInOrder(charges, parts);
   }
 
   async peek(charges: readonly Charge[]): Promise<readonly Decision[]> {
     const parts = this.#partsOf(charges);
-    if (parts === undefined) return this.#ask(charges, '0');
-    const answers = await Promise.all(parts.map((part) => this.#ask(part, '0')));
+    if (parts === undefined) return this.#ask('peek', charges);
+    const answers = await Promise.all(parts.map((part) => this.#ask('peek', part)));
     return inOrderOf(charges, parts, answers);
   }
 
   async release(refunds: readonly Refund[]): Promise<void> {
     const parts = this.#partsOf(refunds) ?? [refunds];
-    await Promise.all(parts.map((part) => this.#giveBack(part)));
+    await Promise.all(parts.map((part) => this.#run(this.#questions.release(part), part, () => {})));
   }
 
   async reset(key: string, policies: readonly CompiledPolicy[]): Promise<void> {
     if (policies.length === 0) return;
-    const keys = policies.map((policy) => this.#keys.of(policy, key));
-    await this.#runner.run({ script: this.#scripts.reset, server: this.#topology.serverOf(key), keys, args: [] });
+    const subjects = policies.map((policy) => ({ policy, key }));
+    await this.#run(this.#questions.reset(subjects), subjects, () => {});
   }
 
-  /** Loads its script each time: found missing and sent again, it would arrive behind the call that it must precede. */
   async lower(known: readonly Known[]): Promise<void> {
     const parts = this.#partsOf(known) ?? [known];
-    const lowered = parts.map((part) => {
-      const args = part.flatMap(({ policy, remaining, resetAfter, at }) => {
-        const fresh = micros(at) + micros(resetAfter);
-        return [this.#termsOf(policy), String(remaining), String(fresh)];
-      });
-      return this.#run(this.#scripts.lower, part, args, { whole: true });
-    });
-    await Promise.all(lowered);
+    await Promise.all(parts.map((part) => this.#run(this.#questions.lower(part), part, () => {})));
   }
 
-  async #ask(charges: readonly Charge[], take: '0' | '1', until?: number): Promise<readonly Decision[]> {
-    const args: string[] = [take];
-    for (const { policy, cost } of charges) args.push(this.#termsOf(policy), String(cost));
-    return decisionsOf(charges, await this.#run(this.#scripts.consume, charges, args, { until }));
-  }
-
-  async #giveBack(refunds: readonly Refund[]): Promise<void> {
-    const args: string[] = [];
-    for (const { policy, cost, at } of refunds) {
-      args.push(this.#termsOf(policy), String(cost), at === undefined ? '-1' : String(micros(at)));
-    }
-    await this.#run(this.#scripts.release, refunds, args, { isRefund: true });
+  #ask(operation: Ask, charges: readonly Charge[], until?: number): Promise<readonly Decision[]> {
+    const question = this.#questions[operation](charges);
+    return this.#run(question, charges, (reply, at) => decisionsOf(charges, reply, at), until);
   }
 
   /**
@@ -82,13 +66,13 @@ export class ScriptStore implements Store {
    */
   async #consumeInOrder(charges: readonly Charge[], parts: Parts<Charge>): Promise<readonly Decision[]> {
     const until = this.#runner.due();
-    const answers = await Promise.all(parts.map((part) => this.#ask(part, '0', until)));
+    const answers = await Promise.all(parts.map((part) => this.#ask('peek', part, until)));
     if (answers.some((answer) => answer.some(({ allowed }) => !allowed))) {
       return this.#refuse(charges, inOrderOf(charges, parts, answers), until);
     }
     for (const [p, part] of parts.entries()) {
       try {
-        answers[p] = await this.#ask(part, '1', until);
+        answers[p] = await this.#ask('consume', part, until);
       } catch (error) {
         this.#freePlaces(parts.slice(0, p), answers);
         throw error;
@@ -98,7 +82,7 @@ export class ScriptStore implements Store {
       const refunds = before.flatMap((earlier, e) => refundsOf(earlier, answers[e]!));
       // What cannot be given back is lost: the request is refused all the same.
       if (refunds.length > 0) await this.release(refunds).catch(() => {});
-      const seen = await Promise.all(before.map((earlier) => this.#ask(earlier, '0', until)));
+      const seen = await Promise.all(before.map((earlier) => this.#ask('peek', earlier, until)));
       return inOrderOf(charges, parts, [...seen, ...answers.slice(p)]);
     }
     return inOrderOf(charges, parts, answers);
@@ -117,7 +101,11 @@ export class ScriptStore implements Store {
     );
     if (counting.length === 0) return seen;
     const parts = this.#partsOf(counting) ?? [counting];
-    const counted = inOrderOf(counting, parts, await Promise.all(parts.map((part) => this.#ask(part, '1', until))));
+    const counted = inOrderOf(
+      counting,
+      parts,
+      await Promise.all(parts.map((part) => this.#ask('consume', part, until))),
+    );
     return charges.map((charge, i) => counted[counting.indexOf(charge)] ?? seen[i]!);
   }
 
@@ -125,8 +113,7 @@ export class ScriptStore implements Store {
   probe(server: string): Promise<unknown> {
     let probe = this.#runner.isConnected ? undefined : this.#probes.get(server);
     if (probe === undefined) {
-      const keys = [this.#keys.probe(this.#topology.keyOn(server))];
-      probe = this.#runner.run({ script: this.#scripts.probe, server, keys, args: [], patient: true });
+      probe = this.#runner.probe(server, this.#keys.probe(this.#topology.keyOn(server)));
       this.#probes.set(server, probe);
       const done = () => this.#probes.delete(server);
       probe.then(done, done);
@@ -134,30 +121,24 @@ export class ScriptStore implements Store {
     return probe;
   }
 
-  #run(
-    family: ScriptFamily,
-    charges: readonly { readonly policy: CompiledPolicy; readonly key: string }[],
-    args: readonly string[],
-    more?: Pick<Call, 'until' | 'whole' | 'isRefund'>,
-  ): Promise<readonly number[]> {
-    const keys: string[] = [];
-    let letters = '';
-    for (const { policy, key } of charges) {
-      keys.push(this.#keys.of(policy, key));
-      const letter = this.#termsOf(policy)[0]!;
-      if (!letters.includes(letter)) letters += letter;
-    }
-    const server = this.#topology.serverOf(charges[0]!.key);
-    return this.#runner.run({ script: family.for(letters), server, keys, args, ...more });
+  /** What may have been lost with a connection is not asked of the next one. */
+  abandon(): void {
+    this.#calls.abandon();
   }
 
-  #termsOf(policy: CompiledPolicy): string {
-    let terms = this.#terms.get(policy);
-    if (terms === undefined) {
-      terms = termsOf(policy);
-      this.#terms.set(policy, terms);
-    }
-    return terms;
+  #run<T>(
+    question: Question,
+    subjects: readonly Subject[],
+    read: (reply: readonly number[], at: number) => T,
+    until = this.#runner.due(),
+  ): Promise<T> {
+    const keys = subjects.map(({ policy, key }) => this.#keys.of(policy, key));
+    const { key } = subjects[0]!;
+    const [part, server] = [this.#topology.partOf(key), this.#topology.serverOf(key)];
+    return new Promise((resolve, reject) => {
+      const settle = (reply: readonly number[], at: number) => resolve(read(reply, at));
+      this.#calls.run({ question, keys, part, server, until, resolve: settle, reject });
+    });
   }
 
   /** What one script reaches at a time, in the order in which it is named; `undefined` where one reaches all of it. */

@@ -17,11 +17,14 @@ describe('a RedisStore', () => {
   );
 });
 
-describe('the scripts of a RedisStore, at a time that a test sets', () => {
+describe.each([
+  ['each call by itself', false],
+  ['all calls of one time together', true],
+])('the scripts of a RedisStore, at a time that a test sets, %s', (_title, isTogether) => {
   storeSuite(test, {
     async create(clock) {
       await redis.flushall();
-      return { store: timedStore(redis, clock) };
+      return { store: timedStore(redis, clock, isTogether) };
     },
   });
 });

@@ -39,12 +39,12 @@ it('probes that wait for a connection are one when it comes', async () => {
   await server.kill();
   const redis = new Redis(server.url, clientOptions);
   redis.on('error', () => {});
-  const runner = new ScriptRunner(redis, connectionOf(redis), {
+  const runner = new ScriptRunner(redis, connectionOf(redis), new Scripts(), {
     clock: systemClock,
     deadline: 10_000_000,
     sendsAgain: false,
   });
-  const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer, new Scripts());
+  const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer);
   const probes = Array.from({ length: 20 }, () => store.probe('redis'));
   await server.restart();
   await Promise.all(probes);

@@ -23,7 +23,11 @@ const texts = [
   '1.5 2.5',
   'nan nan nan',
   '{"a":1}',
+  'x'.repeat(16),
+  'x'.repeat(24),
   'x'.repeat(32),
+  '0'.repeat(16),
+  '0'.repeat(24),
 ];
 const poisons: readonly Poison[] = [
   ['a list', (key) => redis.lpush(key, 'a')],

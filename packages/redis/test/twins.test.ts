@@ -27,13 +27,19 @@ async function compare(
   isWild: boolean,
 ): Promise<readonly Asked[]> {
   const { asked } = new Trace(lines, start, moves, isWild);
+  await answersAlike(asked, false);
+  await answersAlike(asked, true);
+  return asked;
+}
+
+/** Asks Redis, each by itself or all of the same time together. */
+async function answersAlike(asked: readonly Asked[], isTogether: boolean): Promise<void> {
   await redis.flushall();
-  const answered = await Trace.ask(asked, (clock) => timedStore(redis, clock));
+  const answered = await Trace.ask(asked, (clock) => timedStore(redis, clock, isTogether));
   const wrong = answered.findIndex((one, i) => !isDeepStrictEqual(one, asked[i]));
   // A failure shows the trace up to the first answer that differs.
   if (wrong >= 0) expect(answered.slice(0, wrong + 1).map(shown)).toStrictEqual(asked.slice(0, wrong + 1).map(shown));
   expect(answered).toStrictEqual(asked);
-  return asked;
 }
 
 function shown({ time, method, charges, decisions }: Asked): string {

@@ -29,10 +29,9 @@ local function last_tick(time, tick)
 end
 
 local function bucket(key, terms, cost, take)
-  local counts, capacity, tick, unit, rate, delays = string.match(terms, '^%a(%d) (%d+) (%d+) (%d+) (%d+) (%d)$')
-  capacity, tick, unit, rate = tonumber(capacity), tonumber(tick), tonumber(unit), tonumber(rate)
+  local counts, capacity, tick, unit, rate, delays = unpack(terms)
   local full = capacity * unit
-  local owed, since, of = load(key, '^(%d+) (%d+) (%d+)$')
+  local owed, since, of = load(key, 3)
   local debt = owed and debt_now(owed, since, of, capacity, tick, unit, rate) or 0
   local time = debt == 0 and now or last_tick(since, tick)
   local allowed = capacity > 0 and cost <= capacity and debt + cost * unit <= full
@@ -40,7 +39,7 @@ local function bucket(key, terms, cost, take)
   local after = debt
   if take then
     if allowed then after = debt + cost * unit
-    elseif counts == '1' then after = full end
+    elseif counts == 1 then after = full end
   end
   local fresh = after > 0 and time + ceil(after / rate) * tick or now
   if take and (after ~= debt or (owed and since > time)) then save(key, fresh, after, time, unit) end
@@ -48,14 +47,13 @@ local function bucket(key, terms, cost, take)
   local retry = NEVER
   if cost <= capacity and capacity > 0 then retry = time + ceil((after + cost * unit - full) / rate) * tick end
   local from = now
-  if delays == '1' and debt > 0 then from = time + ceil(debt / rate) * tick end
+  if delays == 1 and debt > 0 then from = time + ceil(debt / rate) * tick end
   return allowed, floor((full - after) / unit), fresh, retry, from
 end
 
 local function bucket_back(key, terms, units, at)
-  local capacity, tick, unit, rate = string.match(terms, '^%a%d (%d+) (%d+) (%d+) (%d+)')
-  capacity, tick, unit, rate = tonumber(capacity), tonumber(tick), tonumber(unit), tonumber(rate)
-  local owed, since, of = load(key, '^(%d+) (%d+) (%d+)$')
+  local _, capacity, tick, unit, rate = unpack(terms)
+  local owed, since, of = load(key, 3)
   if not owed then return end
   -- What has refilled since the grant is there already.
   local refilled = at and ceil(max(0, now - at) / tick) * rate or 0

@@ -9,22 +9,21 @@ export const fixedWindow: LuaAlgorithm = {
 
   lua: `
 local function fixed_window(key, terms, cost, take)
-  local counts, limit, window, aligned = string.match(terms, '^%a(%d) (%d+) (%d+) (%d)$')
-  limit, window = tonumber(limit), tonumber(window)
-  local was, used = load(key, '^(%d+) (%d+)$')
+  local counts, limit, window, aligned = unpack(terms)
+  local was, used = load(key, 2)
   local ends
   if was and now < was then
     ends = min(was, now + window)
   else
     was, used = nil, 0
-    ends = aligned == '1' and now - now % window + window or now + window
+    ends = aligned == 1 and now - now % window + window or now + window
   end
   local allowed = limit > 0 and used + cost <= limit
 
   local after = used
   if take then
     if allowed then after = used + cost
-    elseif counts == '1' then after = max(used, limit) end
+    elseif counts == 1 then after = max(used, limit) end
     if after ~= used or (was and ends ~= was) then
       save(key, after > 0 and ends or now, ends, after)
     end
@@ -34,8 +33,8 @@ local function fixed_window(key, terms, cost, take)
 end
 
 local function fixed_window_back(key, terms, units, at)
-  local window = tonumber(string.match(terms, '^%a%d %d+ (%d+)'))
-  local ends, used = load(key, '^(%d+) (%d+)$')
+  local window = terms[3]
+  local ends, used = load(key, 2)
   if not ends then return end
   if now >= ends then return redis.call('DEL', key) end
   if at and at < ends - window then return end

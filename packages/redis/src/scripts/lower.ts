@@ -1,21 +1,22 @@
 /**
  * Makes sure that no more is left of a key than a process knows of, where the server may have lost its counts.
  *
- * KEYS   one per policy and key
- * ARGV   the fence, then per key: its terms, the most units that are left, and when it is fresh at the earliest
- * reply  the time, and 1; the time alone if it came too late
+ * ARGV   per key its terms, the most units that are left, and when it is fresh at the earliest
+ * reply  1
  */
 export const lower = `
-for i = 1, #KEYS do
-  local terms, most, fresh_by = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-  local letter = string.sub(terms, 1, 1)
-  local decide = deciders[letter]
-  if fresh_by > now then
-    local _, left, fresh = decide(KEYS[i], terms, 0, false)
-    if left > most then _, left, fresh = decide(KEYS[i], terms, left - most, true) end
-    -- A bucket owes parts of a unit, too, which are not seen in what is left.
-    if letter == 'b' and left > 0 and fresh < fresh_by then decide(KEYS[i], terms, 1, true) end
+local function lower(k, n, a, at)
+  for i = 0, n - 1 do
+    local key, terms = KEYS[k + i], terms_of(ARGV[a + 3 * i])
+    local most, fresh_by = tonumber(ARGV[a + 3 * i + 1]), tonumber(ARGV[a + 3 * i + 2])
+    local decide = deciders[terms.letter]
+    if fresh_by > now then
+      local _, left, fresh = decide(key, terms, 0, false)
+      if left > most then _, left, fresh = decide(key, terms, left - most, true) end
+      -- A bucket owes parts of a unit, too, which are not seen in what is left.
+      if terms.letter == 'b' and left > 0 and fresh < fresh_by then decide(key, terms, 1, true) end
+    end
   end
+  reply[at] = 1
 end
-return { now, 1 }
 `;

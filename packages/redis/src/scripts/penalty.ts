@@ -13,14 +13,12 @@ export const penalty: LuaAlgorithm = {
 
   lua: `
 local function penalty(key, terms, cost, take)
-  local limit, window, longest, memory, doubles, restarts =
-    string.match(terms, '^%a%d (%d+) (%d+) (%d+) (%d+) (%d) (%d)$')
-  limit, window, longest, memory = tonumber(limit), tonumber(window), tonumber(longest), tonumber(memory)
+  local _, limit, window, longest, memory, doubles, restarts = unpack(terms)
   local function duration(breaches)
-    return min(window * (doubles == '1' and 2 ^ max(0, breaches - limit) or 1), longest)
+    return min(window * (doubles == 1 and 2 ^ max(0, breaches - limit) or 1), longest)
   end
 
-  local breaches, till, forget = load(key, '^(%d+) (%d+) (%d+)$')
+  local breaches, till, forget = load(key, 3)
   local changed = false
   if breaches and now >= forget then breaches, till, forget = nil, nil, nil end
   if breaches then
@@ -32,7 +30,7 @@ local function penalty(key, terms, cost, take)
   end
   local blocked = breaches and now < till
 
-  if take and cost > 0 and (not blocked or restarts == '1') then
+  if take and cost > 0 and (not blocked or restarts == 1) then
     if not blocked then breaches = (breaches or 0) + 1 end
     till = breaches >= limit and now + duration(breaches) or 0
     forget = max(till, now) + memory

@@ -1,15 +1,15 @@
 /**
  * Gives units back.
  *
- * KEYS   one per refund
- * ARGV   the fence, then per refund its terms, its units, and when they were granted (or -1)
- * reply  the time, and 1; the time alone if it came too late
+ * ARGV   per refund its terms, its units, and when they were granted (or -1)
+ * reply  1
  */
 export const release = `
-for i = 1, #KEYS do
-  local terms = ARGV[3 * i - 1]
-  local at = tonumber(ARGV[3 * i + 1])
-  givers[string.sub(terms, 1, 1)](KEYS[i], terms, tonumber(ARGV[3 * i]), at >= 0 and at or nil)
+local function release(k, n, a, at)
+  for i = 0, n - 1 do
+    local terms, granted = terms_of(ARGV[a + 3 * i]), tonumber(ARGV[a + 3 * i + 2])
+    givers[terms.letter](KEYS[k + i], terms, tonumber(ARGV[a + 3 * i + 1]), granted >= 0 and granted or nil)
+  end
+  reply[at] = 1
 end
-return { now, 1 }
 `;

@@ -1,11 +1,11 @@
 /**
  * Forgets keys.
  *
- * KEYS   what to forget
- * ARGV   the fence
- * reply  the time, and 1; the time alone if it came too late
+ * reply  1
  */
 export const reset = `
-redis.call('DEL', unpack(KEYS))
-return { now, 1 }
+local function reset(k, n, a, at)
+  redis.call('DEL', unpack(KEYS, k, k + n - 1))
+  reply[at] = 1
+end
 `;

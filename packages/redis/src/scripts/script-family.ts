@@ -47,7 +47,7 @@ export class ScriptFamily {
     this.#body = body;
   }
 
-  /** The script for terms that begin with these letters, each named once, in the order of the first of each. */
+  /** The script for terms that begin with these letters, each named once, in any order. */
   for(letters: string): Script {
     let script = this.#scripts.get(letters);
     if (script === undefined) {

@@ -14,15 +14,14 @@ local function tick_of_room(counted, room, ticks)
 end
 
 local function sliding_window_counter(key, terms, cost, take)
-  local counts, limit, window, tick = string.match(terms, '^%a(%d) (%d+) (%d+) (%d+)$')
-  limit, window, tick = tonumber(limit), tonumber(window), tonumber(tick)
+  local counts, limit, window, tick = unpack(terms)
   local ticks = window / tick
   local start = now - now % window
   local ends = start + window
   local elapsed = floor((now - start) / tick)
 
   local current, previous, moved = 0, 0, false
-  local was, units, before = load(key, '^(%d+) (%d+) (%d+)$')
+  local was, units, before = load(key, 3)
   if was then
     if was == ends then
       current, previous = min(units, limit), min(before, limit)
@@ -38,7 +37,7 @@ local function sliding_window_counter(key, terms, cost, take)
   local after = current
   if take then
     if allowed then after = current + cost
-    elseif counts == '1' then after = min(limit, current + cost) end
+    elseif counts == 1 then after = min(limit, current + cost) end
   end
 
   local fresh
@@ -56,9 +55,8 @@ local function sliding_window_counter(key, terms, cost, take)
 end
 
 local function sliding_window_counter_back(key, terms, units, at)
-  local limit, window, tick = string.match(terms, '^%a%d (%d+) (%d+) (%d+)$')
-  limit, window, tick = tonumber(limit), tonumber(window), tonumber(tick)
-  local ends, current, previous = load(key, '^(%d+) (%d+) (%d+)$')
+  local _, limit, window, tick = unpack(terms)
+  local ends, current, previous = load(key, 3)
   if not ends then return end
   if now >= ends + window then return redis.call('DEL', key) end
   local start = ends - window

@@ -193,8 +193,7 @@ local function append(log, window, head, gone, units)
 end
 
 local function sliding_window_log(key, terms, cost, take)
-  local counts, limit, window = string.match(terms, '^%a(%d) (%d+) (%d+)$')
-  limit, window = tonumber(limit), tonumber(window)
+  local counts, limit, window = unpack(terms)
   local log = open_log(key)
   if log and take and log.last > now then
     -- After a step back of the clock, grants that seem to lie ahead were made now at the latest.
@@ -222,7 +221,7 @@ local function sliding_window_log(key, terms, cost, take)
   if take and cost > 0 and allowed then
     units = cost
     after = used + cost
-  elseif take and cost > 0 and counts == '1' and limit > 0 then
+  elseif take and cost > 0 and counts == 1 and limit > 0 then
     -- As if the last units asked for had been granted: the oldest make room.
     units = min(cost, limit)
     after = limit
@@ -254,7 +253,7 @@ local function sliding_window_log(key, terms, cost, take)
 end
 
 local function sliding_window_log_back(key, terms, units, at)
-  local window = tonumber(string.match(terms, '^%a%d %d+ (%d+)$'))
+  local window = terms[3]
   local log = open_log(key)
   if not log then return end
   local head = first_after(log, TIME, now - window, log.head + 1)

@@ -1,8 +1,8 @@
-import { type Store, systemClock } from '@sluice/core';
+import { compilePolicies, type Store, systemClock } from '@sluice/core';
 import type { ManualClock } from '@sluice/testing';
 import type { Redis } from 'ioredis';
 import { connectionOf } from '../../src/connection.ts';
-import { type Call, ScriptRunner } from '../../src/script-runner.ts';
+import { ScriptRunner } from '../../src/script-runner.ts';
 import { ScriptStore } from '../../src/script-store.ts';
 import { prelude } from '../../src/scripts/prelude.ts';
 import { Scripts } from '../../src/scripts/scripts.ts';
@@ -10,7 +10,7 @@ import { StoreKeys } from '../../src/store-keys.ts';
 import { oneServer } from '../../src/topology.ts';
 
 /** How the scripts read the time of the server, and the fence, which is of that time. */
-const opening = /local time = .*\nlocal now = .*\nif now > .*\n/;
+const opening = /local time = .*\nlocal now = .*\nlocal reply = .*\nif now > .*\n/;
 
 /**
  * The time is what a test has put under the key `clock`, and keys expire by it: a key is there up to and including the
@@ -19,7 +19,7 @@ const opening = /local time = .*\nlocal now = .*\nif now > .*\n/;
  */
 const timedOpening = `
 local server, now = redis, tonumber(redis.call('GET', 'clock'))
-local redis = {}
+local redis, reply = {}, { now }
 
 local function expire(key, ms)
   if ms < 1 then error('A key that is kept for ' .. ms .. ' ms is gone at once') end
@@ -51,25 +51,31 @@ end
 const timedPrelude = prelude.replace(opening, timedOpening);
 const scripts = new Scripts(timedPrelude);
 
-/** A Runner that is never answered that the server does not know a script: calls take effect in the order they are made. */
-class WholeScripts extends ScriptRunner {
-  override run(call: Call): Promise<readonly number[]> {
-    return super.run({ ...call, whole: true });
-  }
-}
-
-/** A store in a real Redis, whose server's clock is advanced by hand: the scripts as they are, but for the time. */
-export function timedStore(redis: Redis, clock: Pick<ManualClock, 'now'>): Store {
+/**
+ * A store in a real Redis, whose server's clock is advanced by hand: the scripts as they are, but for the time, and with
+ * fences that never pass.
+ *
+ * Calls are carried out in the order in which they are made: each by itself, or all of the same time `together`, in one
+ * script or several.
+ */
+export function timedStore(redis: Redis, clock: Pick<ManualClock, 'now'>, isTogether = false): Store {
   if (timedPrelude === prelude) throw new Error('The prelude no longer reads the time as this replaces it.');
-  const runner = new WholeScripts(redis, connectionOf(redis), {
-    clock: systemClock,
-    deadline: 60_000_000,
-    sendsAgain: false,
-  });
-  const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer, scripts);
-  const at = async <T>(ask: () => T): Promise<Awaited<T>> => {
-    const set = redis.set('clock', String(clock.now()));
-    const [answer] = await Promise.all([ask(), set]);
+  const options = { clock: systemClock, deadline: 60_000_000, sendsAgain: false };
+  const runner = new ScriptRunner(redis, connectionOf(redis), scripts, options);
+  const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer);
+  let group:
+    | { readonly time: number; readonly begun: Promise<unknown>; readonly calls: Promise<unknown>[] }
+    | undefined;
+  const at = <T>(ask: () => T): Promise<Awaited<T>> => {
+    const time = clock.now();
+    if (!isTogether || group?.time !== time) {
+      const earlier = Promise.allSettled(group?.calls ?? []);
+      // What is asked behind a call that is under way goes together.
+      const begun = earlier.then(() => redis.set('clock', String(time))).then(() => void (isTogether && look(store)));
+      group = { time, begun, calls: [] };
+    }
+    const answer = group.begun.then(ask) as Promise<Awaited<T>>;
+    group.calls.push(answer);
     return answer;
   };
   return {
@@ -77,6 +83,12 @@ export function timedStore(redis: Redis, clock: Pick<ManualClock, 'now'>): Store
     peek: (charges) => at(() => store.peek(charges)),
     release: (refunds) => at(() => store.release(refunds)),
     reset: (key, policies) => at(() => store.reset(key, policies)),
-    lower: (known) => at(() => store.lower(known)),
+    lower: (known) => at(() => store.lower!(known)),
   };
+}
+
+const [other] = compilePolicies(['1/1s'], 'timedStore');
+
+function look(store: Store): void {
+  void store.peek([{ policy: other!, key: 'nobody', cost: 0 }]);
 }

@@ -1,0 +1,95 @@
+import { SluiceError } from '@sluice/core';
+import type { Call } from './call.js';
+import type { ScriptRunner } from './script-runner.js';
+
+/** Keys in one script at the most: a server that runs it does nothing else for a third of a millisecond. */
+const mostKeys = 64;
+
+/** What one script can reach together, and what of it is under way. */
+interface Lane {
+  /** Calls and batches that were sent, and how many of them are answered: a connection answers in the order of sending. */
+  sent: number;
+  answered: number;
+  /** Microseconds: what was sent last is not waited for any longer. */
+  until: number;
+  waiting: Call[];
+}
+
+/**
+ * Coalescing sends calls that come while another one is under way together, in one script, when that is answered. Nothing
+ * waits for a timer, and what comes while nothing is under way goes out by itself at once. Calls that one script can
+ * reach are carried out in the order in which they are made, and each is decided, fails and comes too late by itself.
+ */
+export class Coalescing {
+  readonly #runner: ScriptRunner;
+  /** By the number of the part. Those on which nothing is under way are forgotten. */
+  readonly #lanes = new Map<number, Lane>();
+
+  constructor(runner: ScriptRunner) {
+    this.#runner = runner;
+  }
+
+  /** Sends the call, or has it wait for what is under way. */
+  run(call: Call): void {
+    const lane = this.#lanes.get(call.part);
+    // Without a connection, the runner knows what is to become of it.
+    if (lane === undefined || !this.#runner.isConnected) {
+      this.#send(call.part, [call]);
+      return;
+    }
+    lane.waiting.push(call);
+    if (!this.#holds(lane, call)) this.#flush(call.part, lane);
+  }
+
+  /** To be called when the server may be another one: what has not been sent to the one before must not be sent to it. */
+  abandon(): void {
+    const error = new SluiceError(
+      'STORE_UNAVAILABLE',
+      'The Redis client has lost its connection, and has connected anew.',
+    );
+    for (const lane of this.#lanes.values()) for (const call of lane.waiting.splice(0)) call.reject(error);
+  }
+
+  /** Whether calls wait for what is under way: not where its answer is far away, or will never come. */
+  #holds({ sent, answered, until }: Lane, { server }: Call): boolean {
+    const { deadline } = this.#runner;
+    return answered < sent && this.#runner.now() < until && this.#runner.tripTo(server) <= deadline / 4;
+  }
+
+  #flush(part: number, lane: Lane): void {
+    const { waiting } = lane;
+    lane.waiting = [];
+    let from = 0;
+    let keys = 0;
+    for (let i = 0; i < waiting.length; i++) {
+      keys += waiting[i]!.keys.length;
+      const next = waiting[i + 1]?.keys.length ?? mostKeys;
+      if (keys + next <= mostKeys) continue;
+      this.#send(part, waiting.slice(from, i + 1));
+      from = i + 1;
+      keys = 0;
+    }
+  }
+
+  #send(part: number, calls: readonly Call[]): void {
+    // What must precede a call does not hold it up: the two go out one right behind the other.
+    if (calls.length === 1 && calls[0]!.question.operation === 'lower') {
+      this.#runner.send(calls, () => {});
+      return;
+    }
+    let lane = this.#lanes.get(part);
+    if (lane === undefined) {
+      lane = { sent: 0, answered: 0, until: 0, waiting: [] };
+      this.#lanes.set(part, lane);
+    }
+    const number = ++lane.sent;
+    lane.until = calls.at(-1)!.until;
+    this.#runner.send(calls, () => this.#answered(part, lane, number));
+  }
+
+  #answered(part: number, lane: Lane, number: number): void {
+    if (number > lane.answered) lane.answered = number;
+    if (lane.waiting.length > 0) this.#flush(part, lane);
+    else if (lane.answered === lane.sent && this.#lanes.get(part) === lane) this.#lanes.delete(part);
+  }
+}
