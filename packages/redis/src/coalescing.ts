@@ -52,8 +52,7 @@ export class Coalescing {
 
   /** Whether calls wait for what is under way: not where its answer is far away, or will never come. */
   #holds({ sent, answered, until }: Lane, { server }: Call): boolean {
-    const { deadline } = this.#runner;
-    return answered < sent && this.#runner.now() < until && this.#runner.tripTo(server) <= deadline / 4;
+    return answered < sent && this.#runner.now() < until && !this.#runner.isFar(server);
   }
 
   #flush(part: number, lane: Lane): void {

@@ -30,19 +30,23 @@ const fenceUnit = 100;
  * or read by a server that was stopped, finds its fence passed and changes nothing.
  */
 export class ScriptRunner {
-  /** Microseconds that a call may take. */
-  readonly deadline: number;
   readonly #client: RedisClient;
   readonly #connection: Connection;
   readonly #scripts: Scripts;
   readonly #clock: Clock;
+  readonly #deadline: number;
   readonly #sendsAgain: boolean;
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
   readonly #times = new Map<string, ServerTime>();
+  /**
+   * Of the algorithms that were in a batch so far. Batches that follow each other closely are of the same script: one that
+   * is found missing, and sent again, would come behind another that is not.
+   */
+  #letters = '';
 
   constructor(client: RedisClient, connection: Connection, scripts: Scripts, options: RunnerOptions) {
     const { clock, deadline, sendsAgain, onReply } = options;
-    this.deadline = deadline;
+    this.#deadline = deadline;
     this.#client = client;
     this.#connection = connection;
     this.#scripts = scripts;
@@ -57,16 +61,17 @@ export class ScriptRunner {
 
   /** The instant at which the answer to a call that begins now is due. */
   due(): number {
-    return this.#clock.now() + this.deadline;
+    return this.#clock.now() + this.#deadline;
   }
 
   get isConnected(): boolean {
     return this.#connection.isReady;
   }
 
-  /** Microseconds that a call to that server and its answer take at the least; infinite as long as nobody knows. */
-  tripTo(server: string): number {
-    return this.#timeOf(server).trip;
+  /** Whether a call to that server and its answer take more than a quarter of the deadline, as far as it is known. */
+  isFar(server: string): boolean {
+    const { trip } = this.#timeOf(server);
+    return Number.isFinite(trip) && trip > this.#deadline / 4;
   }
 
   /**
@@ -175,7 +180,6 @@ export class ScriptRunner {
     const rest: string[] = [];
     const questions = new Map<string, number>();
     const asked: string[] = [];
-    let letters = '';
     let whole = false;
     let earliest = Number.POSITIVE_INFINITY;
     let latest = 0;
@@ -188,7 +192,7 @@ export class ScriptRunner {
       if (questions.has(question.text)) continue;
       questions.set(question.text, questions.size);
       asked.push(question.operation, String(question.keys), ...question.args);
-      for (const letter of question.letters) if (!letters.includes(letter)) letters += letter;
+      for (const letter of question.letters) if (!this.#letters.includes(letter)) this.#letters += letter;
       whole ||= isWhole(question.operation);
     }
     const keys = rest.length;
@@ -198,7 +202,7 @@ export class ScriptRunner {
       const later = Math.floor((this.#fenceOf(call, sent) - earliest) / fenceUnit);
       rest.push(String(later * questions.size + questions.get(call.question.text)!));
     }
-    return { script: this.#scripts.batch.for(letters), keys, rest, until: latest, isWhole: whole };
+    return { script: this.#scripts.batch.for(this.#letters), keys, rest, until: latest, isWhole: whole };
   }
 
   /**
