@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type Charge, compilePolicies, type Decision, systemClock } from '@sluice/core';
 import { ManualClock } from '@sluice/testing';
 import fc from 'fast-check';
@@ -293,11 +294,12 @@ describe('many calls at once', () => {
       of: fc.uniqueArray(fc.nat(names.length - 1), { minLength: 1, maxLength: 3 }),
     });
     // What a client sends again is void after 40 ms if it gives back, which a busy machine may take.
-    const once = redis.duplicate(clientOptions);
+    const single = redis.duplicate(clientOptions);
+    await once(single, 'ready');
     const property = fc.asyncProperty(fc.array(call, { minLength: 20, maxLength: 200 }), async (calls) => {
       const play = async (isAtOnce: boolean) => {
         await redis.flushall();
-        const store = new RedisStore(once, patient);
+        const store = new RedisStore(single, patient);
         const answers: unknown[] = [];
         for (const { ask, key, cost, of } of calls) {
           const charges = of.map((i) => ({ policy: policies[i]!, key, cost }));
@@ -315,7 +317,7 @@ describe('many calls at once', () => {
       expect(await play(true)).toEqual(await play(false));
     });
     await fc.assert(property, { numRuns: 60 });
-    once.disconnect();
+    single.disconnect();
   });
 
   it('take few scripts, and grant exactly the limit', async () => {
