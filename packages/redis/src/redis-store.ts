@@ -37,9 +37,9 @@ const anyCharge = compilePolicies(['1/1s'], 'RedisStore').map((policy) => ({ pol
 const pause = 50;
 
 /**
- * A RedisStore keeps state in Redis, so that all processes that share it grant every limit together: one script per
- * decision, by the server's clock. Whatever Redis does, each decision is made within the deadline, and its `source` says
- * by whom.
+ * A RedisStore keeps state in Redis, so that all processes that share it grant every limit together, by the server's
+ * clock: one script per decision, or one for many that are asked for at a time. Whatever Redis does, each decision is made
+ * within the deadline, and its `source` says by whom.
  */
 export class RedisStore implements Store {
   readonly #outage: Outage;

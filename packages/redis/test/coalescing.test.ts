@@ -34,6 +34,8 @@ const nameOf = (key: string) => `ratelimit:fixed-window:{${key}}`;
 class HeldClient implements RedisClient {
   /** How many keys each call has that is held back. */
   readonly calls: number[] = [];
+  /** What calls failed with, but for scripts that the server did not know. */
+  readonly errors: string[] = [];
   #held: (() => void)[] = [];
 
   evalsha(sha: string, keys: number, ...rest: string[]): Promise<unknown> {
@@ -59,7 +61,13 @@ class HeldClient implements RedisClient {
 
   #hold(keys: number, send: () => Promise<unknown>): Promise<unknown> {
     this.calls.push(keys);
-    return new Promise((resolve, reject) => this.#held.push(() => void send().then(resolve, reject)));
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        if (!error.message.startsWith('NOSCRIPT')) this.errors.push(error.message);
+        reject(error);
+      };
+      this.#held.push(() => void send().then(resolve, fail));
+    });
   }
 }
 
@@ -173,6 +181,23 @@ describe('calls that come while one is under way', () => {
     expect(failed.slice(6)).toEqual([of('dave'), of('list')]);
     // What fails has charged nothing.
     expect(await last).toMatchObject([{ remaining: 10 }]);
+  });
+
+  it('tell the client of a server that has become a replica, so that it can leave it', async () => {
+    const { client, store, warmUp } = heldStore();
+    await warmUp();
+    const asked = ['first', 'alice', 'bob'].map((key) => store.consume([charge(key)]));
+    const settled = Promise.allSettled(asked);
+    await client.pass();
+    await redis.replicaof('127.0.0.1', 1);
+    try {
+      await client.passAll();
+      const failed = (await settled).map((one) => (one.status === 'rejected' ? one.reason.message : undefined));
+      expect(failed).toEqual([undefined, expect.stringContaining('READONLY'), expect.stringContaining('READONLY')]);
+      expect(client.errors).toEqual([expect.stringContaining('READONLY')]);
+    } finally {
+      await redis.replicaof('NO', 'ONE');
+    }
   });
 
   it('are sent by themselves where a server refuses them together for one of their keys', async () => {
