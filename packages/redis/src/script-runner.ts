@@ -219,12 +219,18 @@ export class ScriptRunner {
   }
 
   #run({ script, keys, rest, isWhole }: Omit<Message, 'until'>): PromiseLike<unknown> {
-    if (isWhole) return this.#client.eval(script.text, keys, ...rest);
-    return this.#client.evalsha(script.sha, keys, ...rest).then(undefined, (error: unknown) => {
-      if (!isUnknownScript(error)) throw error;
-      // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
-      return this.#client.eval(script.text, keys, ...rest);
-    });
+    const { text, sha } = script;
+    try {
+      if (isWhole) return this.#client.eval(text, keys, ...rest);
+      return this.#client.evalsha(sha, keys, ...rest).then(undefined, (error: unknown) => {
+        if (!isUnknownScript(error)) throw error;
+        // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
+        return this.#client.eval(text, keys, ...rest);
+      });
+    } catch (error) {
+      // A client that throws must not hold up the calls that wait.
+      return Promise.reject(error);
+    }
   }
 
   /** `isWrong`: the server has found something too late that was not, by this process's clock. */

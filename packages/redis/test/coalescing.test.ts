@@ -289,6 +289,28 @@ describe('a call that waits for another one', () => {
   });
 });
 
+describe('a call that waits while the connection is lost', () => {
+  it('is not asked of the next one, which may have lost its counts', async () => {
+    const client = new HeldClient();
+    const listeners: (() => void)[] = [];
+    const told: RedisClient = Object.assign(client, {
+      on: (event: string, listener: () => void) => event === 'ready' && listeners.push(listener),
+    });
+    const store = new RedisStore(told, patient);
+    const first = store.consume([charge('first')]);
+    const second = store.consume([charge('second')]);
+    const settled = Promise.allSettled([first, second]);
+    for (const listener of listeners) listener();
+    await client.passAll();
+    expect(await settled).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: { code: 'STORE_UNAVAILABLE' } },
+    ]);
+    expect(await redis.exists(nameOf('second'))).toBe(0);
+    await store.close();
+  });
+});
+
 describe('in a cluster', () => {
   it('only calls of the same slot go together, and none waits for another slot', async () => {
     const topology: Topology = {
