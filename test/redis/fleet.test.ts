@@ -61,7 +61,10 @@ describe.each([
     await servers?.stop();
   });
 
-  /** All processes send all their requests before the first of them is answered: the server is held until then. */
+  /**
+   * All processes make all their requests before the first of them is answered: the server is held until then. What each
+   * has sent by then is its first request; the others wait in it for the answer.
+   */
   async function loaded(
     load: Omit<Load, 'requests'>,
     before?: (server: RedisServer) => unknown,

@@ -31,8 +31,9 @@ const store = new RedisStore(redis, { onError: 'throw', deadline: '30s', logger:
 
 async function consume({ key, policies, requests, costs }: Load): Promise<void> {
   const limiter = createLimiter({ policies, store });
-  // A client of a cluster connects to a server when it first needs it.
-  await limiter.peek(key);
+  // Takes nothing, but has the client of a cluster connect to the server, and the server know the script. Otherwise the
+  // first request would have to be sent again, and a process that is slow to do so would come when all is granted.
+  await limiter.consume(key, 0);
   process.send?.('prepared');
   await once(process, 'message');
 
