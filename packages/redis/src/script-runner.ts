@@ -3,6 +3,7 @@ import type { Call } from './call.js';
 import type { RedisClient } from './client.js';
 import type { Connection } from './connection.js';
 import { concernsKeys, explained, isReplica, isUnknownScript } from './failures.js';
+import { GatheredWrites } from './gathered-writes.js';
 import { type Answers, answersOf, numbersOf } from './reply.js';
 import type { Script } from './scripts/script-family.js';
 import type { Operation, Scripts } from './scripts/scripts.js';
@@ -37,6 +38,7 @@ export class ScriptRunner {
   readonly #deadline: number;
   readonly #sendsAgain: boolean;
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
+  readonly #writes: GatheredWrites;
   readonly #times = new Map<string, ServerTime>();
   /**
    * Of the algorithms that were in a batch so far. Batches that follow each other closely are of the same script: one that
@@ -49,6 +51,7 @@ export class ScriptRunner {
     this.#deadline = deadline;
     this.#client = client;
     this.#connection = connection;
+    this.#writes = new GatheredWrites(client, connection);
     this.#scripts = scripts;
     this.#clock = clock;
     this.#sendsAgain = sendsAgain;
@@ -101,7 +104,7 @@ export class ScriptRunner {
     const isInTime = async () => {
       const sent = this.#clock.now();
       const rest = [key, String(this.#timeOf(server).at(until))];
-      const reply = numbersOf(await this.#run({ script: this.#scripts.probe, keys: 1, rest, isWhole: false }));
+      const reply = numbersOf(await this.#run(server, { script: this.#scripts.probe, keys: 1, rest, isWhole: false }));
       this.#learn(server, reply[0]!, sent, until, reply.length === 1);
       return reply.length > 1;
     };
@@ -116,7 +119,7 @@ export class ScriptRunner {
       return;
     }
     const message = calls.length === 1 ? this.#alone(calls[0]!, sent) : this.#together(calls, sent);
-    this.#run(message).then(
+    this.#run(calls[0]!.server, message).then(
       (reply) => {
         answered();
         this.#settle(calls, reply, sent, message.until, isAgain);
@@ -218,9 +221,10 @@ export class ScriptRunner {
     return this.#sendsAgain && question.operation === 'release';
   }
 
-  #run({ script, keys, rest, isWhole }: Omit<Message, 'until'>): PromiseLike<unknown> {
+  #run(server: string, { script, keys, rest, isWhole }: Omit<Message, 'until'>): PromiseLike<unknown> {
     const { text, sha } = script;
     try {
+      this.#writes.begin(server);
       if (isWhole) return this.#client.eval(text, keys, ...rest);
       return this.#client.evalsha(sha, keys, ...rest).then(undefined, (error: unknown) => {
         if (!isUnknownScript(error)) throw error;

@@ -52,6 +52,25 @@ describe('on a cluster, a RedisStore conforms', () => {
     expect(more.filter(([decision]) => decision!.allowed)).toHaveLength(0);
   });
 
+  it('sends what one turn asks of a server in few pieces, though each key is decided by itself', async () => {
+    const store = new RedisStore(redis, patient);
+    const [policy] = compilePolicies([{ limit: 5, window: '300d', algorithm: 'fixed-window' }], 'test');
+    const take = (key: string) => store.consume([{ policy: policy!, key, cost: 1 }]);
+    const keys = Array.from({ length: 300 }, (_, i) => `gathered:${i}`);
+    await Promise.all(keys.map(take));
+    const masters = await cluster.masters();
+    const read = async () => {
+      const stats = await Promise.all(masters.map((master) => master.cli('INFO', 'stats')));
+      return stats.reduce((sum, text) => sum + Number(/^total_reads_processed:(\d+)/m.exec(text)?.[1]), 0);
+    };
+    const before = await read();
+    const answers = await Promise.all(keys.map(take));
+    const pieces = (await read()) - before;
+    expect(answers.map(([decision]) => decision!.remaining)).toEqual(keys.map(() => 3));
+    // Nodes talk to one another and to whoever asks for these numbers, too.
+    expect(pieces).toBeLessThan(keys.length / 5);
+  });
+
   it('says what to do where the client knows only one server of the cluster', async () => {
     const [master, other] = await cluster.masters();
     const key = await until('a key of another server', async () => {
