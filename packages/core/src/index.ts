@@ -2,6 +2,7 @@ export type { AlgorithmName } from './algorithms/index.js';
 export type { Charge, Refund } from './charge.js';
 export { type Clock, systemClock } from './clock.js';
 export type { Decision, DecisionEvent, DecisionSource } from './decision.js';
+export { DenyCache, type DenyCacheOptions, type FreedKeys } from './deny-cache/deny-cache.js';
 export type { Duration, DurationUnit } from './duration.js';
 export type { ExplainedPolicy, Explanation } from './engine/explanation.js';
 export type {
@@ -46,6 +47,9 @@ export type { IdentitySource } from './identity/identifier.js';
 export type { IdentityOptions } from './identity/options.js';
 export { type Override, Overrides } from './identity/overrides.js';
 export type { ProxyHeader, TrustedProxies } from './identity/trusted-proxies.js';
+export { type Leased, type LeaseRequest, leaseTime } from './leases/lease.js';
+export type { Instead, LeasesOptions } from './leases/lease-options.js';
+export { Leases } from './leases/leases.js';
 export { createLimiter, type Limiter, type LimiterOptions, type SyncLimiter } from './limiter/limiter.js';
 export type { AbortSignalLike, AcquireOptions } from './limiter/waiting-room.js';
 export type { Logger } from './logger.js';

@@ -1,6 +1,7 @@
 import type { Charge, Refund } from './charge.js';
 import type { Decision } from './decision.js';
 import { SluiceError, show } from './errors.js';
+import type { Leased, LeaseRequest } from './leases/lease.js';
 import type { MaybePromise } from './maybe-promise.js';
 import type { CompiledPolicy } from './policy.js';
 import type { StoreErrorMode } from './resilience/outage-options.js';
@@ -41,6 +42,8 @@ export interface Store {
    * made before this has settled: a store that is asked over a connection sends the two in this order.
    */
   lower?(known: readonly Known[]): MaybePromise<void>;
+  /** Hands units out in advance, where `leaseTime` says that they can be: of a store that keeps to their contract. */
+  lease?(request: LeaseRequest): MaybePromise<Leased>;
   /** The same store, answering so where it fails: of a store that has an answer of its own where it is not told. */
   answering?(mode: StoreErrorMode): Store;
   /** Whether a call about these keys would be sent now: of a store that at times does not even ask. */
