@@ -9,17 +9,10 @@ import type { CompiledPolicy } from '../policy.js';
 import { checkStore, type Known, type Store } from '../store.js';
 import { CircuitBreaker, type CircuitChange, type CircuitState } from './circuit-breaker.js';
 import { Circuits } from './circuits.js';
-import { isMisuse, isTimeout, isUnusableState } from './failures.js';
+import { type ConnectionState, type Guard, GuardedCall } from './guarded-call.js';
 import { parseDeadline, TimeLimit } from './time-limit.js';
 
-/** What a GuardedStore wants to know of the connection to a store. */
-export interface ConnectionState {
-  readonly isReady: boolean;
-  /** Whether calls that are made now will be sent: it is ready, or calls wait until it is. */
-  readonly isExpected: boolean;
-  /** Why it is not ready, as far as it is known. */
-  readonly lastError?: unknown;
-}
+export type { ConnectionState } from './guarded-call.js';
 
 const connected: ConnectionState = { isReady: true, isExpected: true };
 
@@ -64,10 +57,7 @@ export class GuardedStore implements Store {
   /** There is one where the store has one. */
   readonly lower?: (known: readonly Known[]) => Promise<void>;
   readonly #store: Store;
-  readonly #isFailure: (error: unknown) => boolean;
-  readonly #connection: ConnectionState;
-  readonly #clock: Clock;
-  readonly #timeLimit: TimeLimit;
+  readonly #guard: Guard;
   readonly #circuits: Circuits;
   #closing: Promise<void> | undefined;
 
@@ -77,10 +67,8 @@ export class GuardedStore implements Store {
     const { probe, circuitOf = () => 'store', isFailure = () => true, onChange, clock = systemClock, random } = options;
     const deadline = parseDeadline(options.deadline, 'GuardedStore');
     this.#store = store;
-    this.#isFailure = isFailure;
-    this.#connection = options.connection ?? connected;
-    this.#clock = clock;
-    this.#timeLimit = new TimeLimit(deadline, clock);
+    const timeLimit = new TimeLimit(deadline, clock);
+    this.#guard = { timeLimit, clock, connection: options.connection ?? connected, isFailure };
     this.#circuits = new Circuits(
       circuitOf,
       (name) => new CircuitBreaker({ name, clock, probe: () => probe(name), deadline, onChange, random }),
@@ -114,16 +102,16 @@ export class GuardedStore implements Store {
   }
 
   isReachable(charges: readonly { readonly key: string }[]): boolean {
-    return (
-      this.#connection.isExpected && this.#circuits.of(charges).every(({ unavailable }) => unavailable === undefined)
-    );
+    if (!this.#guard.connection.isExpected) return false;
+    for (const { unavailable } of this.#circuits.of(charges)) if (unavailable !== undefined) return false;
+    return true;
   }
 
   /**
    * To be called where a part of the store has answered, in whatever way, to what was sent at that instant, in
    * microseconds of the clock: it is then not to blame for calls to several parts that began no later, and fail.
    */
-  heard(circuit: string, sentAt = this.#clock.now()): void {
+  heard(circuit: string, sentAt = this.#guard.clock.now()): void {
     this.#circuits.get(circuit)?.heard(sentAt);
   }
 
@@ -140,44 +128,19 @@ export class GuardedStore implements Store {
     return this.#closing;
   }
 
-  async #ask<T>(
+  #ask<T>(
     charges: readonly { readonly key: string }[],
     ask: () => MaybePromise<T>,
     late?: (answer: T) => void,
   ): Promise<T> {
-    if (this.#closing !== undefined) throw new SluiceError('CLOSED', 'This store has been closed.');
-    const circuits = this.#circuits.of(charges);
-    for (const { unavailable } of circuits) if (unavailable !== undefined) throw unavailable;
-    const openings = openingsOf(circuits);
-    const began = circuits.length > 1 ? this.#clock.now() : 0;
     try {
-      const answer = await this.#timeLimit.run(ask, late);
-      if (openingsOf(circuits) === openings) for (const circuit of circuits) circuit.succeeded();
-      return answer;
-    } catch (failure) {
-      const error = isTimeout(failure) && !this.#connection.isReady ? disconnected(this.#connection) : failure;
-      if (this.#tellsOfFailure(error)) {
-        if (circuits.length === 1) {
-          if (openingsOf(circuits) === openings) circuits[0]!.failed(error);
-        } else this.#failed(circuits, openings, began, error);
-      }
-      throw error;
+      if (this.#closing !== undefined) throw new SluiceError('CLOSED', 'This store has been closed.');
+      const circuits = this.#circuits.of(charges);
+      for (const { unavailable } of circuits) if (unavailable !== undefined) throw unavailable;
+      return new GuardedCall(this.#guard, circuits, late).make(ask);
+    } catch (error) {
+      return Promise.reject(error);
     }
-  }
-
-  /**
-   * A call to several parts has failed: of the parts that answer nothing within the deadline. Where all of them do, nobody
-   * knows of which.
-   */
-  #failed(circuits: readonly CircuitBreaker[], openings: number, began: number, error: unknown): void {
-    const blame = () => {
-      if (openingsOf(circuits) !== openings) return;
-      const silent = circuits.filter((circuit) => !circuit.hasAnsweredSince(began));
-      for (const circuit of silent.length > 0 ? silent : circuits) circuit.failed(error);
-    };
-    // When one has failed at once, the answers of the others are still to come.
-    if (isTimeout(error)) blame();
-    else this.#timeLimit.afterwards(blame);
   }
 
   /** What else was granted stays charged: it may have been answered for meanwhile, and a limit errs on the safe side. */
@@ -193,17 +156,6 @@ export class GuardedStore implements Store {
       // Nobody waits for this: what a store that fails does not take back is free again after its window.
     }
   }
-
-  #tellsOfFailure(error: unknown): boolean {
-    return isTimeout(error) || !(isMisuse(error) || isUnusableState(error) || !this.#isFailure(error));
-  }
-}
-
-/** Changes when any of them opens: what was sent before then says nothing about the time after. */
-function openingsOf(circuits: readonly CircuitBreaker[]): number {
-  let openings = 0;
-  for (const circuit of circuits) openings += circuit.openings;
-  return openings;
 }
 
 function checkOptions(store: Store, options: GuardedStoreOptions): void {
@@ -219,11 +171,4 @@ function checkOptions(store: Store, options: GuardedStoreOptions): void {
     checkType(options, name, 'function', 'GuardedStore');
   }
   if (options.clock !== undefined) checkClock(options.clock, 'GuardedStore');
-}
-
-/** A timeout all the same: what was sent before the connection was lost may have been done. */
-function disconnected({ lastError }: ConnectionState): SluiceError {
-  const text =
-    'There is no connection to the store. Look at its address, at the user and the password, and at the errors of its client.';
-  return new SluiceError('STORE_TIMEOUT', text, lastError === undefined ? {} : { cause: lastError });
 }

@@ -92,14 +92,14 @@ export class Outage {
       return this.#answer(method, charges, mode, error);
     }
     if (!isPromise(answer)) return this.#checked(method, charges, mode, round, answer);
-    if (isSent) this.#underWay.begin(charges, round);
+    const sent = isSent ? this.#underWay.begin(charges, round) : undefined;
     return answer.then(
       (decisions) => {
-        if (isSent) this.#underWay.end(charges, round);
+        if (sent !== undefined) this.#underWay.end(sent);
         return this.#checked(method, charges, mode, round, decisions);
       },
       (error: unknown) => {
-        if (isSent) this.#underWay.end(charges, round);
+        if (sent !== undefined) this.#underWay.end(sent);
         return this.#answer(method, charges, mode, error);
       },
     );

@@ -1,13 +1,12 @@
 import type { Clock } from '../clock.js';
-import { Deadlines } from '../deadlines.js';
-import { type Duration, parseDuration } from '../duration.js';
+import { type Duration, micros, parseDuration } from '../duration.js';
 import { SluiceError } from '../errors.js';
-import { isPromise, type MaybePromise } from '../maybe-promise.js';
 import { afterPollPhase } from './poll-phase.js';
 
-type Reject = (reason: unknown) => void;
-
 const longestDeadline = { ms: 60_000, name: 'a minute' };
+
+/** Calls that fall due together are given up so many at a time, so that the event loop is never held up by them all. */
+const batch = 1_024;
 
 /**
  * Reads how long a call may take, in milliseconds.
@@ -17,66 +16,104 @@ export function parseDeadline(deadline: Duration, where: string): number {
   return parseDuration(deadline, `${where}: 'deadline'`, longestDeadline);
 }
 
-/** A TimeLimit is kept by every call made through it, whether what was called answers or not. */
+/** A TimedCall is told when its time is up, unless it has ended before. It stands in the list of its TimeLimit itself. */
+export abstract class TimedCall {
+  /** Microseconds since the epoch. */
+  due = 0;
+  isTimed = false;
+  before: TimedCall | undefined = undefined;
+  behind: TimedCall | undefined = undefined;
+
+  /** What lies in the sockets has been read by then: it may have ended since its time was up. */
+  abstract giveUp(error: SluiceError): void;
+}
+
+/**
+ * A TimeLimit is kept by every call that begins under it, whether what was called answers or not. It has one timer, which
+ * is not set anew for each call: it fires when the first call that it was set for is due, and is then set for the next.
+ */
 export class TimeLimit {
   readonly #ms: number;
-  readonly #deadlines: Deadlines;
+  readonly #clock: Clock;
+  /** Calls under way, the first to fall due first. */
+  #first: TimedCall | undefined;
+  #last: TimedCall | undefined;
+  #isSet = false;
   /** Calls whose time is up, and that are given up when what lies in the sockets has been read. */
-  #overdue: Reject[] = [];
+  #overdue: TimedCall[] = [];
 
   constructor(ms: number, clock: Clock) {
     this.#ms = ms;
-    this.#deadlines = new Deadlines(clock);
+    this.#clock = clock;
   }
 
-  /**
-   * Answers as `ask` does, if that is in time. An answer that comes later is given to `late`, which must not throw; a
-   * rejection is dropped then.
-   * @throws SluiceError `STORE_TIMEOUT` when the time is up.
-   */
-  run<T>(ask: () => MaybePromise<T>, late?: (answer: T) => void): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      let isGivenUp = false;
-      // Counted from here, so that the time it takes to ask is part of it.
-      const callOff = this.#deadlines.after(this.#ms, () =>
-        this.#giveUp((error) => {
-          isGivenUp = true;
-          reject(error);
-        }),
-      );
-      const fail = (error: unknown) => {
-        callOff();
-        reject(error);
-      };
-      const succeed = (value: T) => {
-        callOff();
-        if (isGivenUp) late?.(value);
-        else resolve(value);
-      };
-      try {
-        const answer = ask();
-        if (isPromise(answer)) answer.then(succeed, fail);
-        else succeed(answer);
-      } catch (error) {
-        fail(error);
-      }
-    });
+  /** The call begins now. */
+  begin(call: TimedCall): void {
+    call.due = this.#clock.now() + micros(this.#ms);
+    call.isTimed = true;
+    call.before = this.#last;
+    if (this.#last === undefined) this.#first = call;
+    else this.#last.behind = call;
+    this.#last = call;
+    if (!this.#isSet) this.#set(call);
+  }
+
+  /** The call has ended. */
+  end(call: TimedCall): void {
+    if (!call.isTimed) return;
+    call.isTimed = false;
+    const { before, behind } = call;
+    if (before === undefined) this.#first = behind;
+    else before.behind = behind;
+    if (behind === undefined) this.#last = before;
+    else behind.before = before;
+    // Those that have ended must not hold on to each other.
+    call.before = undefined;
+    call.behind = undefined;
   }
 
   /** Calls `run` when the time of a call that began now would be up. */
   afterwards(run: () => void): void {
-    this.#deadlines.after(this.#ms, () => afterPollPhase(run));
+    this.begin(new Afterwards(run));
   }
 
-  /** One turn of the event loop and one error serve all calls that fall due together. */
-  #giveUp(reject: Reject): void {
-    if (this.#overdue.push(reject) > 1) return;
-    afterPollPhase(() => {
-      const rejects = this.#overdue;
-      this.#overdue = [];
-      const error = timeout(this.#ms);
-      for (const reject of rejects) reject(error);
-    });
+  #set(first: TimedCall): void {
+    this.#isSet = true;
+    const left = Math.max(0, first.due - this.#clock.now()) / 1_000;
+    this.#clock.after(left, () => this.#meet(), { background: true });
+  }
+
+  #meet(): void {
+    this.#isSet = false;
+    const now = this.#clock.now();
+    const isFirst = this.#overdue.length === 0;
+    for (let left = batch; left > 0 && this.#first !== undefined && this.#first.due <= now; left--) {
+      this.#overdue.push(this.#first);
+      this.end(this.#first);
+    }
+    if (this.#first !== undefined) this.#set(this.#first);
+    // One turn of the event loop and one error serve all calls that fall due together.
+    if (isFirst && this.#overdue.length > 0) afterPollPhase(() => this.#giveUp());
+  }
+
+  #giveUp(): void {
+    const calls = this.#overdue;
+    this.#overdue = [];
+    const error = timeout(this.#ms);
+    for (const call of calls) call.giveUp(error);
+  }
+}
+
+class Afterwards extends TimedCall {
+  readonly #run: () => void;
+
+  constructor(run: () => void) {
+    super();
+    this.#run = run;
+  }
+
+  giveUp(): void {
+    this.#run();
   }
 }
 

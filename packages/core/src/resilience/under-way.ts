@@ -7,46 +7,87 @@ interface Entry {
   ofRound: number;
 }
 
-/** UnderWay knows what a store has been asked to take and has not answered yet: it may have taken it, or still take it. */
+/** A call that has been sent and is not answered yet. */
+export interface Sent {
+  readonly charges: readonly Charge[];
+  readonly round: number;
+  before: Sent | undefined;
+  behind: Sent | undefined;
+}
+
+/**
+ * UnderWay knows what a store has been asked to take and has not answered yet: it may have taken it, or still take it.
+ * Nobody wants to know while the store answers: so the units of each key are added up when they are first asked for, and
+ * kept until nothing is under way any more.
+ */
 export class UnderWay {
-  readonly #policies = new Map<string, Map<string, Entry>>();
+  #first: Sent | undefined;
+  #last: Sent | undefined;
+  #policies: Map<string, Map<string, Entry>> | undefined;
 
   /** A call has been sent; rounds are numbers that grow. */
-  begin(charges: readonly Charge[], round: number): void {
-    for (const { policy, key, cost } of charges) {
-      if (cost === 0) continue;
-      let keys = this.#policies.get(policy.id);
-      if (keys === undefined) {
-        keys = new Map();
-        this.#policies.set(policy.id, keys);
-      }
-      const entry = keys.get(key);
-      if (entry === undefined) {
-        keys.set(key, { units: cost, round, ofRound: cost });
-        continue;
-      }
-      entry.units += cost;
-      entry.ofRound = entry.round === round ? entry.ofRound + cost : cost;
-      entry.round = round;
-    }
+  begin(charges: readonly Charge[], round: number): Sent {
+    const sent: Sent = { charges, round, before: this.#last, behind: undefined };
+    if (this.#last === undefined) this.#first = sent;
+    else this.#last.behind = sent;
+    this.#last = sent;
+    if (this.#policies !== undefined) add(this.#policies, sent);
+    return sent;
   }
 
-  /** The call has been answered, or given up. */
-  end(charges: readonly Charge[], round: number): void {
-    for (const { policy, key, cost } of charges) {
-      const keys = this.#policies.get(policy.id);
-      const entry = keys?.get(key);
-      if (keys === undefined || entry === undefined || cost === 0) continue;
-      entry.units -= cost;
-      if (entry.round === round) entry.ofRound -= cost;
-      if (entry.units === 0) keys.delete(key);
-    }
+  /** The call has been answered, or given up. To be called once. */
+  end(sent: Sent): void {
+    const { before, behind } = sent;
+    if (before === undefined) this.#first = behind;
+    else before.behind = behind;
+    if (behind === undefined) this.#last = before;
+    else behind.before = before;
+    // Those that have ended must not hold on to each other.
+    sent.before = undefined;
+    sent.behind = undefined;
+    if (this.#first === undefined) this.#policies = undefined;
+    else if (this.#policies !== undefined) subtract(this.#policies, sent);
   }
 
   /** Units of the key that may be taken; of calls before that round, where one is given. */
   unitsOf({ policy, key }: Subject, before?: number): number {
+    if (this.#first === undefined) return 0;
+    if (this.#policies === undefined) {
+      this.#policies = new Map();
+      for (let sent: Sent | undefined = this.#first; sent !== undefined; sent = sent.behind) add(this.#policies, sent);
+    }
     const entry = this.#policies.get(policy.id)?.get(key);
     if (entry === undefined) return 0;
     return entry.round === before ? entry.units - entry.ofRound : entry.units;
+  }
+}
+
+function add(policies: Map<string, Map<string, Entry>>, { charges, round }: Sent): void {
+  for (const { policy, key, cost } of charges) {
+    if (cost === 0) continue;
+    let keys = policies.get(policy.id);
+    if (keys === undefined) {
+      keys = new Map();
+      policies.set(policy.id, keys);
+    }
+    const entry = keys.get(key);
+    if (entry === undefined) {
+      keys.set(key, { units: cost, round, ofRound: cost });
+      continue;
+    }
+    entry.units += cost;
+    entry.ofRound = entry.round === round ? entry.ofRound + cost : cost;
+    entry.round = round;
+  }
+}
+
+function subtract(policies: Map<string, Map<string, Entry>>, { charges, round }: Sent): void {
+  for (const { policy, key, cost } of charges) {
+    const keys = policies.get(policy.id);
+    const entry = keys?.get(key);
+    if (keys === undefined || entry === undefined || cost === 0) continue;
+    entry.units -= cost;
+    if (entry.round === round) entry.ofRound -= cost;
+    if (entry.units === 0) keys.delete(key);
   }
 }

@@ -92,7 +92,7 @@ describe('while the store answers', () => {
     }),
   });
 
-  it.each(asks)('%s is answered by the store, and leaves no timer behind', async (method, ask) => {
+  it.each(asks)('%s is answered by the store, and leaves no timer behind when its time is up', async (method, ask) => {
     const { clock, calls, guarded } = setUp();
     const answer = watch(ask(guarded) as Promise<unknown>);
     await clock.pass(49);
@@ -102,6 +102,24 @@ describe('while the store answers', () => {
     await clock.pass(0);
     expect(answer.outcome).toBe(decisions);
     expect(calls.map((call) => call.method)).toEqual([method]);
+    await clock.pass(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('sets no timer for each call: one for those that are made within a deadline', async () => {
+    let timers = 0;
+    const clock = new ManualClock(0);
+    const { after } = clock;
+    clock.after = (ms, run) => {
+      timers++;
+      return after.call(clock, ms, run);
+    };
+    const { consume } = setUp({ clock }, async () => []);
+    for (let ms = 0; ms < 200; ms++) {
+      await consume();
+      clock.advance(1);
+    }
+    expect(timers).toBe(4);
     expect(clock.pending).toBe(0);
   });
 
@@ -311,6 +329,7 @@ describe('when the store fails', () => {
     for (const { clock, guarded, consume } of [rejecting, throwing]) {
       await expect(consume()).rejects.toBe(lost);
       await expect(guarded.reset('alice', [policy!])).rejects.toBe(lost);
+      await clock.pass(50);
       expect(clock.pending).toBe(0);
     }
   });
@@ -543,6 +562,7 @@ describe('a store of several parts', () => {
     await errors(1, 'newer');
     expect(guarded.states.has('open')).toBe(false);
     expect(guarded.states.size).toBe(1_000);
+    await clock.pass(50);
     expect(clock.pending).toBe(0);
   });
 

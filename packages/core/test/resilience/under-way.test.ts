@@ -1,6 +1,8 @@
 import { ManualClock } from '@sluice/testing';
-import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
 import { type Charge, compilePolicies, GuardedStore, MemoryStore, Outage, type Store } from '../../src/index.ts';
+import { type Sent, UnderWay } from '../../src/resilience/under-way.ts';
 import { asyncStore } from '../limiter/async-store.ts';
 
 const [policy] = compilePolicies([{ algorithm: 'fixed-window', limit: 10, window: '1h' }], 'policies');
@@ -80,4 +82,24 @@ describe('what a store has been asked for and has not answered', () => {
     const burst = await Promise.all(Array.from({ length: 10 }, () => limited.consume([charge])));
     expect(burst.map(([decision]) => decision!.allowed)).toEqual([...Array(8).fill(true), false, false]);
   });
+});
+
+test('whenever it is asked, it knows of all that is under way and of nothing else', () => {
+  const step = fc.record({ ask: fc.boolean(), end: fc.option(fc.nat(5)), cost: fc.nat(3), round: fc.nat(1) });
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      const underWay = new UnderWay();
+      const calls: { sent: Sent; cost: number; round: number }[] = [];
+      let round = 0;
+      for (const { ask, end, cost, round: later } of steps) {
+        round += later;
+        if (end !== null && end < calls.length) underWay.end(calls.splice(end, 1)[0]!.sent);
+        else calls.push({ sent: underWay.begin([{ ...charge, cost }], round), cost, round });
+        if (!ask) continue;
+        const units = (some: typeof calls) => some.reduce((sum, call) => sum + call.cost, 0);
+        expect(underWay.unitsOf(charge)).toBe(units(calls));
+        expect(underWay.unitsOf(charge, round)).toBe(units(calls.filter((call) => call.round < round)));
+      }
+    }),
+  );
 });
