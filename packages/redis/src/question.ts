@@ -1,4 +1,4 @@
-import type { Charge, CompiledPolicy, Known, Refund } from '@sluice/core';
+import { type Charge, type CompiledPolicy, type Known, type LeaseRequest, leaseTime, type Refund } from '@sluice/core';
 import { micros } from '@sluice/core/toolkit';
 import { termsOf } from './scripts/script-family.js';
 import type { Operation } from './scripts/scripts.js';
@@ -19,6 +19,9 @@ export interface Question {
   /** How many numbers of a reply answer it. */
   readonly answers: number;
 }
+
+/** Numbers that answer for a key; what is not named here is answered with one in all. */
+const numbers: Readonly<Partial<Record<Operation, number>>> = { consume: 3, peek: 3, lease: 5 };
 
 /** Questions puts what is asked of a store into the words of the scripts. */
 export class Questions {
@@ -56,7 +59,15 @@ export class Questions {
   }
 
   reset(subjects: readonly Subject[]): Question {
-    return this.#of('reset', subjects, []);
+    const args = subjects.map(({ policy }) => this.#termsOf(policy));
+    return this.#of('reset', subjects, args);
+  }
+
+  lease(request: LeaseRequest): Question {
+    const { policy, demand, extra, share } = request;
+    const lasts = micros(leaseTime(policy));
+    const args = [this.#termsOf(policy), String(demand), String(extra), String(share), String(lasts)];
+    return this.#of('lease', [request], args);
   }
 
   #ask(operation: 'consume' | 'peek', charges: readonly Charge[]): Question {
@@ -72,7 +83,8 @@ export class Questions {
     // Each of a policy's arguments begins where its terms stand.
     for (let i = 0; i < args.length; i += args.length / length)
       if (!letters.includes(args[i]![0]!)) letters += args[i]![0];
-    const answers = operation === 'consume' || operation === 'peek' ? 3 * length : 1;
+    const perKey = numbers[operation];
+    const answers = perKey === undefined ? 1 : perKey * length;
     return { operation, keys: length, letters, args, text: `${operation} ${length} ${args.join(' ')}`, answers };
   }
 

@@ -1,4 +1,4 @@
-import type { Charge, Decision } from '@sluice/core';
+import type { Charge, Decision, Leased, LeaseRequest } from '@sluice/core';
 import { show } from '@sluice/core/toolkit';
 import type { Call } from './call.js';
 
@@ -24,6 +24,12 @@ export function decisionsOf(charges: readonly Charge[], reply: readonly number[]
       source: 'store',
     };
   });
+}
+
+/** What a reply to `lease` says, from its number `from` on. */
+export function leasedOf({ policy, key }: LeaseRequest, reply: readonly number[], from: number): Leased {
+  const [decision] = decisionsOf([{ policy, key, cost: 1 }], reply, from + 2);
+  return { units: reply[from]!, lasts: reply[from + 1]! / 1_000, decision: decision! };
 }
 
 /** What a script has answered to the calls that it was sent for. */

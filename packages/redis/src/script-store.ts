@@ -1,7 +1,7 @@
-import type { Charge, CompiledPolicy, Decision, Known, Refund, Store } from '@sluice/core';
+import type { Charge, CompiledPolicy, Decision, Known, Leased, LeaseRequest, Refund, Store } from '@sluice/core';
 import { Coalescing } from './coalescing.js';
 import { type Question, Questions, type Subject } from './question.js';
-import { decisionsOf } from './reply.js';
+import { decisionsOf, leasedOf } from './reply.js';
 import type { ScriptRunner } from './script-runner.js';
 import type { StoreKeys } from './store-keys.js';
 import type { Topology } from './topology.js';
@@ -46,6 +46,11 @@ export class ScriptStore implements Store {
     if (policies.length === 0) return;
     const subjects = policies.map((policy) => ({ policy, key }));
     await this.#run(this.#questions.reset(subjects), subjects, () => {});
+  }
+
+  lease(request: LeaseRequest): Promise<Leased> {
+    const question = this.#questions.lease(request);
+    return this.#run(question, [request], (reply, at) => leasedOf(request, reply, at));
   }
 
   async lower(known: readonly Known[]): Promise<void> {

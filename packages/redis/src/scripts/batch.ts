@@ -1,4 +1,5 @@
 import { consume } from './consume.js';
+import { leaseFunction } from './lease.js';
 import { lower } from './lower.js';
 import { release } from './release.js';
 import { reset } from './reset.js';
@@ -13,16 +14,18 @@ import { reset } from './reset.js';
  *        earliest, times the number of questions, plus the number of its question, counted from 0
  * reply  the time; then per call the reply of its operation, or a text: 'late' if it came too late, else why it failed
  */
-export const batch = `${consume}${release}${lower}${reset}
-local operations = { consume = consume, peek = peek, release = release, lower = lower, reset = reset }
-local arguments = { consume = 2, peek = 2, release = 3, lower = 3, reset = 0 }
+export const batch = `${consume}${leaseFunction}${release}${lower}${reset}
+local operations = { consume = consume, peek = peek, lease = lease, release = release, lower = lower, reset = reset }
+local arguments = { consume = 2, peek = 2, lease = 5, release = 3, lower = 3, reset = 1 }
+-- Numbers that answer for a key; the others answer with one in all.
+local answers = { consume = 3, peek = 3, lease = 5 }
 
 local earliest, count = tonumber(ARGV[2]), tonumber(ARGV[3])
 local questions, a = {}, 4
 for i = 0, count - 1 do
   local operation, n = ARGV[a], tonumber(ARGV[a + 1])
-  local asks = operation == 'consume' or operation == 'peek'
-  questions[i] = { run = operations[operation], keys = n, from = a + 2, answers = asks and 3 * n or 1 }
+  local each = answers[operation]
+  questions[i] = { run = operations[operation], keys = n, from = a + 2, answers = each and each * n or 1 }
   a = a + 2 + arguments[operation] * n
 end
 

@@ -2,11 +2,13 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 
 /**
  * Token bucket and leaky bucket. State: the debt, in parts of a unit; the instant at which it stood so; and the parts
- * of which one unit consists.
+ * of which one unit consists. While units are leased, besides: the units of leases, and when the last of these ends, of
+ * two stretches of time.
  */
 export const bucket: LuaAlgorithm = {
   code: 'b',
   name: 'bucket',
+  leases: true,
 
   terms: (policy) => {
     const { capacity, tick, unit, rate, algorithm } = policy;
@@ -14,6 +16,30 @@ export const bucket: LuaAlgorithm = {
   },
 
   lua: `
+-- Microseconds that a lease lasts at the most.
+local LONGEST_LEASE = 1000000
+
+local function load_bucket(key)
+  local state = redis.call('GET', key)
+  if not state then return nil end
+  if #state == 24 then
+    local debt, time, of = struct.unpack('>ddd', state)
+    if is_count(debt) and is_count(time) and is_count(of) then return debt, time, of end
+  elseif #state == 56 then
+    local numbers = { struct.unpack('>ddddddd', state) }
+    local sound = true
+    for i = 1, 7 do sound = sound and is_count(numbers[i]) end
+    if sound then return unpack(numbers, 1, 7) end
+  end
+  corrupt(key)
+end
+
+local function save_bucket(key, fresh, debt, time, of, units1, ends1, units2, ends2)
+  if not ends2 then return save(key, fresh, debt, time, of) end
+  local state = struct.pack('>ddddddd', debt, time, of, units1, ends1, units2, ends2)
+  redis.call('SET', key, state, 'PX', ceil((fresh - now) / 1000))
+end
+
 -- The debt left now, in the parts of the present policy and never more than its bucket holds.
 local function debt_now(debt, time, of, capacity, tick, unit, rate)
   if of == unit then debt = min(debt, capacity * unit)
@@ -28,12 +54,53 @@ local function last_tick(time, tick)
   return now > time and now - (now - time) % tick or now
 end
 
-local function bucket(key, terms, cost, take)
+-- No less is owed than the units of leases, which begin to refill when these have ended.
+local function raised(debt, time, units, ends, capacity, tick, unit, rate)
+  local held, from = min(units, capacity) * unit, now
+  if now >= ends then
+    held = held - floor((now - ends) / tick) * rate
+    from = last_tick(ends, tick)
+  end
+  if held > debt then return held, from end
+  -- Less than a tick later, it could be the greater of the two.
+  if held > 0 and debt - held < rate and from > time then return debt, from end
+  return debt, time
+end
+
+-- The debt and the leases as they stand now: of two, the first may be empty, and ends first.
+local function stands(key, capacity, tick, unit, rate)
+  local owed, since, of, units1, ends1, units2, ends2 = load_bucket(key)
+  if not owed then return false, 0, now, false end
+  local debt = debt_now(owed, since, of, capacity, tick, unit, rate)
+  local time = debt == 0 and now or last_tick(since, tick)
+  local moved = since > time
+  if not ends2 then return true, debt, time, moved end
+
+  -- Since the clock was set back, no lease can go on for longer than any does.
+  local latest = now + 2 * LONGEST_LEASE
+  if ends2 > latest then ends1, ends2, moved = min(ends1, latest), latest, true end
+  debt, time = raised(debt, time, units1 + units2, ends1, capacity, tick, unit, rate)
+  debt, time = raised(debt, time, units2, ends2, capacity, tick, unit, rate)
+  if now >= ends2 then return true, debt, time, moved end
+  if now >= ends1 then units1, ends1 = 0, 0 end
+  return true, debt, time, moved, units1, ends1, units2, ends2
+end
+
+-- When no more than so much of a debt is left.
+local function instant_of(most, debt, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  local instant = debt > most and time + ceil((debt - most) / rate) * tick or now
+  if not ends2 then return instant end
+  local held = min(units1 + units2, capacity) * unit
+  if ends1 > 0 and held > most then instant = max(instant, ends1 + ceil((held - most) / rate) * tick) end
+  held = min(units2, capacity) * unit
+  if held > most then instant = max(instant, ends2 + ceil((held - most) / rate) * tick) end
+  return instant
+end
+
+local function bucket(key, terms, cost, take, extra, lasts)
   local counts, capacity, tick, unit, rate, delays = unpack(terms)
   local full = capacity * unit
-  local owed, since, of = load(key, 3)
-  local debt = owed and debt_now(owed, since, of, capacity, tick, unit, rate) or 0
-  local time = debt == 0 and now or last_tick(since, tick)
+  local _, debt, time, moved, units1, ends1, units2, ends2 = stands(key, capacity, tick, unit, rate)
   local allowed = capacity > 0 and cost <= capacity and debt + cost * unit <= full
 
   local after = debt
@@ -41,27 +108,47 @@ local function bucket(key, terms, cost, take)
     if allowed then after = debt + cost * unit
     elseif counts == 1 then after = full end
   end
-  local fresh = after > 0 and time + ceil(after / rate) * tick or now
-  if take and (after ~= debt or (owed and since > time)) then save(key, fresh, after, time, unit) end
+  if take and allowed and extra then
+    if ends2 and now + lasts <= ends2 then units2 = units2 + extra
+    else
+      -- The one before the last is over by now, unless the policy has changed.
+      units1, ends1 = (units1 or 0) + (units2 or 0), ends2 or 0
+      units2, ends2 = extra, max(now + 2 * lasts, ends1)
+    end
+  end
+  local fresh = instant_of(0, after, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  if take and (after ~= debt or moved) then save_bucket(key, fresh, after, time, unit, units1, ends1, units2, ends2) end
 
   local retry = NEVER
-  if cost <= capacity and capacity > 0 then retry = time + ceil((after + cost * unit - full) / rate) * tick end
+  if cost <= capacity and capacity > 0 then
+    retry = instant_of(full - cost * unit, after, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  end
   local from = now
   if delays == 1 and debt > 0 then from = time + ceil(debt / rate) * tick end
   return allowed, floor((full - after) / unit), fresh, retry, from
 end
 
+local function bucket_lease(key, terms, units, extra, lasts)
+  bucket(key, terms, units, true, extra, lasts)
+  return now + lasts
+end
+
 local function bucket_back(key, terms, units, at)
   local _, capacity, tick, unit, rate = unpack(terms)
-  local owed, since, of = load(key, 3)
+  local owed, debt, time, _, units1, ends1, units2, ends2 = stands(key, capacity, tick, unit, rate)
   if not owed then return end
   -- What has refilled since the grant is there already.
   local refilled = at and ceil(max(0, now - at) / tick) * rate or 0
-  local given = max(0, min(units, capacity) * unit - refilled)
-  local debt = debt_now(owed, since, of, capacity, tick, unit, rate) - given
-  if debt <= 0 then return redis.call('DEL', key) end
-  local time = last_tick(since, tick)
-  save(key, time + ceil(debt / rate) * tick, debt, time, unit)
+  debt = debt - max(0, min(units, capacity) * unit - refilled)
+  local held = ends2 and min(units1 + units2, capacity) * unit or 0
+  if debt < held then debt, time = held, now end
+  if debt <= 0 then
+    redis.call('DEL', key)
+    return false
+  end
+  local fresh = instant_of(0, debt, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  save_bucket(key, fresh, debt, time, unit, units1, ends1, units2, ends2)
+  return true
 end
 `,
 };

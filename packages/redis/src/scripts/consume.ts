@@ -7,14 +7,17 @@
  */
 export const consume = `
 -- Decides on one charge, and writes the answer.
-local function charge(key, a, at, take)
-  local terms = terms_of(ARGV[a])
-  local allowed, left, fresh, retry, from = deciders[terms.letter](key, terms, tonumber(ARGV[a + 1]), take)
+local function answer(key, terms, cost, at, take)
+  local allowed, left, fresh, retry, from = deciders[terms.letter](key, terms, cost, take)
   reply[at] = allowed and max(0, left) or -1 - max(0, left)
   reply[at + 1] = max(0, fresh - now)
   if allowed then reply[at + 2] = max(0, from - now)
   else reply[at + 2] = retry == NEVER and NEVER or retry - now end
   return allowed
+end
+
+local function charge(key, a, at, take)
+  return answer(key, terms_of(ARGV[a]), tonumber(ARGV[a + 1]), at, take)
 end
 
 local function peek(k, n, a, at)

@@ -7,7 +7,8 @@ import type { CompiledPolicy } from '@sluice/core';
  * `lua` declares two functions. `name(key, terms, cost, take)` decides, and writes where it takes. It returns whether the
  * cost is granted, the units left, and three instants in microseconds since the epoch: when the key is fresh, when the
  * cost would be granted (or `NEVER`), and from when on a grant may be used. `name_back(key, terms, units, at)` gives
- * units back.
+ * units back. Where units can be leased, `name_lease(key, terms, units, extra, lasts)` takes units that are granted, the
+ * `extra` last of them leased for so many microseconds at the most, and returns the instant by which these are spent.
  */
 export interface LuaAlgorithm {
   /** The letter with which its terms begin. */
@@ -16,6 +17,8 @@ export interface LuaAlgorithm {
   /** What the functions must know of a policy; the first number is 1 where refused requests are charged too, else 0. */
   terms(policy: CompiledPolicy): string;
   readonly lua: string;
+  /** Whether it declares `name_lease`. */
+  readonly leases: boolean;
 }
 
 export function counts(policy: CompiledPolicy): 0 | 1 {

@@ -4,6 +4,7 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const penalty: LuaAlgorithm = {
   code: 'p',
   name: 'penalty',
+  leases: false,
 
   terms: (policy) => {
     const { doubles, longest, memory, restarts } = policy.penalty!;

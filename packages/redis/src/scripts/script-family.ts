@@ -41,7 +41,7 @@ export class ScriptFamily {
   readonly #body: string;
   readonly #scripts = new Map<string, Script>();
 
-  /** `body` finds the functions in `deciders` and `givers`, by the first letter of the terms. */
+  /** `body` finds the functions in `deciders`, `givers` and `lessors`, by the first letter of the terms. */
   constructor(prelude: string, body: string) {
     this.#prelude = prelude;
     this.#body = body;
@@ -59,13 +59,17 @@ export class ScriptFamily {
 
   #build(letters: string): Script {
     const algorithms = new Set(Object.values(twins).filter(({ code }) => letters.includes(code)));
-    const functions = (suffix: string) =>
-      [...algorithms].map(({ code, name }) => `${code} = ${name}${suffix}`).join(', ');
+    const functions = (suffix: string, has: (algorithm: LuaAlgorithm) => boolean = () => true) =>
+      [...algorithms]
+        .filter(has)
+        .map(({ code, name }) => `${code} = ${name}${suffix}`)
+        .join(', ');
     return scriptOf(
       [
         this.#prelude,
         ...[...algorithms].map(({ lua }) => lua),
         `\nlocal deciders, givers = { ${functions('')} }, { ${functions('_back')} }\n`,
+        `local lessors = { ${functions('_lease', ({ leases }) => leases)} }\n`,
         this.#body,
       ].join(''),
     );

@@ -1,5 +1,6 @@
 import { batch } from './batch.js';
 import { consume } from './consume.js';
+import { lease } from './lease.js';
 import { lower } from './lower.js';
 import { prelude } from './prelude.js';
 import { probe } from './probe.js';
@@ -8,9 +9,9 @@ import { reset } from './reset.js';
 import { type Script, ScriptFamily, scriptOf } from './script-family.js';
 
 /** What can be asked of a server: each is a script of its own, and a part of the script for many calls. */
-export type Operation = 'consume' | 'peek' | 'release' | 'lower' | 'reset';
+export type Operation = 'consume' | 'peek' | 'lease' | 'release' | 'lower' | 'reset';
 
-const functions: Readonly<Record<Operation, string>> = { consume, peek: consume, release, lower, reset };
+const functions: Readonly<Record<Operation, string>> = { consume, peek: consume, lease, release, lower, reset };
 
 /** All the scripts of a store. The tests give them a prelude with a time of its own. */
 export class Scripts {

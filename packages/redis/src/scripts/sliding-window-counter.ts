@@ -4,6 +4,7 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const slidingWindowCounter: LuaAlgorithm = {
   code: 'c',
   name: 'sliding_window_counter',
+  leases: true,
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window} ${policy.tick}`,
 
@@ -52,6 +53,13 @@ local function sliding_window_counter(key, terms, cost, take)
     else retry = ends + tick_of_room(after, limit - cost, ticks) * tick end
   end
   return allowed, limit - after - weighted, fresh, retry, now
+end
+
+-- Units are leased until the window ends in which they were taken.
+local function sliding_window_counter_lease(key, terms, units, extra, lasts)
+  sliding_window_counter(key, terms, units, true)
+  local window = terms[3]
+  return min(now - now % window + window, now + lasts)
 end
 
 local function sliding_window_counter_back(key, terms, units, at)

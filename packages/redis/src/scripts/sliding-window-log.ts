@@ -13,6 +13,7 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const slidingWindowLog: LuaAlgorithm = {
   code: 'l',
   name: 'sliding_window_log',
+  leases: false,
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window}`,
 

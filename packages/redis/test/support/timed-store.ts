@@ -84,6 +84,7 @@ export function timedStore(redis: Redis, clock: Pick<ManualClock, 'now'>, isToge
     release: (refunds) => at(() => store.release(refunds)),
     reset: (key, policies) => at(() => store.reset(key, policies)),
     lower: (known) => at(() => store.lower!(known)),
+    lease: (request) => at(() => store.lease!(request)),
   };
 }
 
