@@ -8,6 +8,8 @@ import {
 } from '@sluice/core';
 import { checkClock, checkLogger, checkNames, checkOneOf, checkType } from '@sluice/core/toolkit';
 
+import type { RedisDenyCacheOptions } from './deny-cache-options.js';
+
 /** What does not depend on what follows when Redis fails. */
 export interface CommonOptions {
   /** Stands before every key: 1 to 64 characters of A-Z a-z 0-9 . _ : @ / -. @default 'ratelimit' */
@@ -21,6 +23,8 @@ export interface CommonOptions {
   onStateChange?: (change: CircuitChange) => unknown;
   /** Is told when decisions are made without Redis and why, when Redis is back, and what to set otherwise. @default warnings of the process */
   logger?: Logger;
+  /** Remembers refusals in this process, so that repeats cost Redis nothing: `true`, or how. @default false */
+  denyCache?: boolean | RedisDenyCacheOptions;
   /** Times deadlines, probes and what is decided without Redis; limits are timed by the server. @default systemClock */
   clock?: Clock;
 }
@@ -52,7 +56,17 @@ export interface WithoutFallback extends CommonOptions {
 
 export type RedisStoreOptions = FallbackOptions | WithoutFallback;
 
-const known = ['prefix', 'deadline', 'onStateChange', 'logger', 'clock', 'onError', 'instances', 'indivisible'];
+const known = [
+  'prefix',
+  'deadline',
+  'onStateChange',
+  'logger',
+  'clock',
+  'denyCache',
+  'onError',
+  'instances',
+  'indivisible',
+];
 const modes: readonly StoreErrorMode[] = ['fallback', 'allow', 'deny', 'throw'];
 const example = 'new RedisStore(redis, { instances: 4 })';
 

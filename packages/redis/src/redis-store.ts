@@ -5,6 +5,7 @@ import {
   type CompiledPolicy,
   compilePolicies,
   type Decision,
+  DenyCache,
   type Duration,
   GuardedStore,
   type MaybePromise,
@@ -19,6 +20,7 @@ import { parseDeadline, parseDuration } from '@sluice/core/toolkit';
 import { checkClient, type RedisClient } from './client.js';
 import { sendsAgain } from './client-settings.js';
 import { connectionOf } from './connection.js';
+import { denyCacheOptionsOf } from './deny-cache-options.js';
 import { Inspection } from './inspection.js';
 import { Journal } from './journal.js';
 import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
@@ -45,6 +47,7 @@ export class RedisStore implements Store {
   readonly #outage: Outage;
   readonly #guarded: GuardedStore;
   readonly #answering: Store;
+  readonly #denials: DenyCache | undefined;
   readonly #clock: Clock;
   readonly #instances: number | undefined;
   readonly #stopListening: () => void;
@@ -90,8 +93,12 @@ export class RedisStore implements Store {
       indivisible,
       report: (error, failures) => journal.failed(error, failures),
     });
-    this.#answering = this.#outage.answering(onError);
-    this.#inspection = new Inspection(client, connection, (message) => journal.warn(message));
+    const answering = this.#outage.answering(onError);
+    const warn = (message: string) => journal.warn(message);
+    const denyCache = denyCacheOptionsOf(options.denyCache, client, prefix, clock, warn);
+    this.#denials = denyCache === undefined ? undefined : new DenyCache(answering, denyCache);
+    this.#answering = this.#denials ?? answering;
+    this.#inspection = new Inspection(client, connection, warn);
     this.#keys = keys;
     this.#stopListening = connection.onReconnect(() => {
       // A cluster tells of any of its servers: what is sent to the others must not fail with it.
@@ -143,7 +150,7 @@ export class RedisStore implements Store {
   }
 
   takeBack(refunds: readonly Refund[]): MaybePromise<void> {
-    return this.#outage.takeBack(refunds);
+    return this.#answering.takeBack!(refunds);
   }
 
   /** Fails where Redis does: who asks for a reset must know whether it was done. */
@@ -157,7 +164,8 @@ export class RedisStore implements Store {
    */
   answering(mode: StoreErrorMode): Store {
     if (mode === 'fallback') checkInstances(this.#instances);
-    return this.#outage.answering(mode);
+    const store = this.#outage.answering(mode);
+    return this.#denials === undefined ? store : new DenyCache(store, this.#denials);
   }
 
   /** Stops probing. The client stays open: it is its user's to close. */

@@ -56,6 +56,11 @@ function tagOf(key: string): string {
   return key.length <= longestKey && /^(?!##)[\w.:@/#+=,~-]+$/.test(key) ? key : digests.get(key);
 }
 
+/** Whether what stands for a key in the names of a server is its digest. */
+export function isDigest(tag: string): boolean {
+  return tag.startsWith('##');
+}
+
 /** The slot of a cluster in which the states of a key are. */
 export function slotOfKey(key: string): number {
   return slotOf(tagOf(key));

@@ -197,27 +197,22 @@ export class DenyCache implements Store {
 function memoryOf(options: DenyCacheOptions): Memory {
   checkNames(options, names, 'DenyCache', "{ maxKeys: 10_000, recheck: '1s' }");
   const { maxKeys = 10_000, freed, clock = systemClock } = options;
-  checkMaxKeys(maxKeys, 'DenyCache');
+  if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > mostKeys) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `DenyCache: 'maxKeys' must be an integer from 1 to ${mostKeys}, the most refusals to remember; got ${show(maxKeys)}.`,
+    );
+  }
   if (freed !== undefined && (typeof freed?.listen !== 'function' || typeof freed.isHeard !== 'boolean')) {
     throw new SluiceError(
       'INVALID_OPTION',
       `DenyCache: 'freed' needs the method listen(), and isHeard: whether news comes at present; got ${show(freed)}.`,
     );
   }
-  const recheck = parseRecheck(options.recheck ?? (freed === undefined ? '1s' : '10s'), 'DenyCache');
-  return { denials: new Denials(maxKeys), clock: checkClock(clock, 'DenyCache'), recheck: recheck * 1_000, freed };
-}
-
-/** @throws SluiceError `INVALID_OPTION` for what is no number of refusals to remember. */
-export function checkMaxKeys(maxKeys: number, where: string): void {
-  if (Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= mostKeys) return;
-  throw new SluiceError(
-    'INVALID_OPTION',
-    `${where}: 'maxKeys' must be an integer from 1 to ${mostKeys}, the most refusals to remember; got ${show(maxKeys)}.`,
+  const recheck = parseDuration(
+    options.recheck ?? (freed === undefined ? '1s' : '10s'),
+    "DenyCache: 'recheck'",
+    anHour,
   );
-}
-
-/** @throws SluiceError `INVALID_WINDOW` for what is no time between two questions. */
-export function parseRecheck(recheck: Duration, where: string): number {
-  return parseDuration(recheck, `${where}: 'recheck'`, anHour);
+  return { denials: new Denials(maxKeys), clock: checkClock(clock, 'DenyCache'), recheck: recheck * 1_000, freed };
 }
