@@ -3,6 +3,7 @@ import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
 import type { Duration } from '../duration.js';
 import { SluiceError } from '../errors.js';
+import type { Leased, LeaseRequest } from '../leases/lease.js';
 import { abandon, type MaybePromise } from '../maybe-promise.js';
 import { checkNames, checkType } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
@@ -56,6 +57,8 @@ const names = ['deadline', 'probe', 'circuitOf', 'isFailure', 'connection', 'onC
 export class GuardedStore implements Store {
   /** There is one where the store has one. */
   readonly lower?: (known: readonly Known[]) => Promise<void>;
+  /** There is one where the store has one. A lease that comes too late is never handed out. */
+  readonly lease?: (request: LeaseRequest) => Promise<Leased>;
   readonly #store: Store;
   readonly #guard: Guard;
   readonly #circuits: Circuits;
@@ -74,6 +77,7 @@ export class GuardedStore implements Store {
       (name) => new CircuitBreaker({ name, clock, probe: () => probe(name), deadline, onChange, random }),
     );
     if (store.lower !== undefined) this.lower = (known) => this.#ask(known, () => store.lower!(known));
+    if (store.lease !== undefined) this.lease = (request) => this.#ask([request], () => store.lease!(request));
   }
 
   /** The states of the circuits by name, as they are now. A circuit is there once a call has gone through it. */

@@ -1,6 +1,7 @@
 import { type Charge, type Refund, stateOf } from '../charge.js';
 import type { Decision } from '../decision.js';
 import { SluiceError, show } from '../errors.js';
+import type { Leased, LeaseRequest } from '../leases/lease.js';
 import { abandon, isPromise, type MaybePromise } from '../maybe-promise.js';
 import { checkType } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
@@ -87,7 +88,9 @@ export class Outage {
     let answer: MaybePromise<readonly Decision[]>;
     try {
       isSent = method === 'consume' && this.#learns && isReachable(this.#store, charges);
-      answer = this.#repair.isIdle ? this.#store[method](charges) : this.#tellAndAsk(method, charges);
+      answer = this.#repair.isIdle
+        ? this.#store[method](charges)
+        : this.#tellAndAsk(charges, () => this.#store[method](charges));
     } catch (error) {
       return this.#answer(method, charges, mode, error);
     }
@@ -103,6 +106,49 @@ export class Outage {
         return this.#answer(method, charges, mode, error);
       },
     );
+  }
+
+  /**
+   * Asks the store, which must have a `lease`, for a lease; fails as the store does. What it answers is learned as a decision
+   * is: what is leased is taken, as far as anybody knows.
+   */
+  lease(request: LeaseRequest): MaybePromise<Leased> {
+    const { policy, key, demand, extra } = request;
+    const { round } = this.#repair;
+    const charges = [{ policy, key, cost: demand + extra }];
+    const ask = () => this.#store.lease!(request);
+    const learned = (leased: Leased) => {
+      const { units, decision } = leased;
+      if (this.#learns && units > 0)
+        this.#learn([{ policy, key, cost: units }], [{ ...decision, allowed: true }], round);
+      else if (this.#learns) this.#learn([{ policy, key, cost: 1 }], [decision], round);
+      return leased;
+    };
+    try {
+      const isSent = this.#learns && isReachable(this.#store, charges);
+      const answer = this.#repair.isIdle ? ask() : this.#tellAndAsk(charges, ask);
+      if (!isPromise(answer)) return learned(answer);
+      const sent = isSent ? this.#underWay.begin(charges, round) : undefined;
+      return answer.then(
+        (leased) => {
+          if (sent !== undefined) this.#underWay.end(sent);
+          return learned(leased);
+        },
+        (error: unknown) => {
+          if (sent !== undefined) this.#underWay.end(sent);
+          this.#failed(error);
+          throw error;
+        },
+      );
+    } catch (error) {
+      this.#failed(error);
+      throw error;
+    }
+  }
+
+  /** Answers by `mode` those whose call, made for several at a time, has failed. */
+  instead(charges: readonly Charge[], error: unknown, mode: StoreErrorMode): readonly Decision[] {
+    return this.#answer('consume', charges, mode, error);
   }
 
   /** Gives units back; fails as the store does. What was granted without the store never gets there. */
@@ -154,19 +200,19 @@ export class Outage {
   }
 
   /** The one call goes out right behind the other, so that the two together take no longer than one. */
-  #tellAndAsk(method: Ask, charges: readonly Charge[]): MaybePromise<readonly Decision[]> {
+  #tellAndAsk<T>(charges: readonly Charge[], ask: () => MaybePromise<T>): MaybePromise<T> {
     const known = this.#settlement.knownOf(charges.filter((charge) => this.#isDue(charge)));
-    if (known.length === 0) return this.#store[method](charges);
+    if (known.length === 0) return ask();
     const told = this.#store.lower!(known);
-    if (!isPromise(told)) return this.#store[method](charges);
-    let answer: MaybePromise<readonly Decision[]>;
+    if (!isPromise(told)) return ask();
+    let answer: MaybePromise<T>;
     try {
-      answer = this.#store[method](charges);
+      answer = ask();
     } catch (error) {
       abandon(told);
       throw error;
     }
-    return Promise.all([answer, told]).then(([decisions]) => decisions);
+    return Promise.all([answer, told]).then(([answer]) => answer);
   }
 
   #checked(

@@ -21,11 +21,11 @@ function world(options: Partial<LeasesOptions> = {}) {
   const shared = new LendingStore(clock);
   const store = new HeldStore(shared);
   const leases = new Leases(store, { lessor: store, instances: 1, clock, ...options });
-  const charge = (cost = 1, policy = million, key = 'hot'): Charge => ({ policy, key, cost });
+  const charge = (cost = 1, policy: CompiledPolicy = million, key = 'hot'): Charge => ({ policy, key, cost });
   const left = (policy: CompiledPolicy = million) => shared.peek([charge(0, policy)])[0]!.remaining;
-  const ask = (cost = 1, policy = million) => leases.consume([charge(cost, policy)]);
+  const ask = (cost = 1, policy: CompiledPolicy = million) => leases.consume([charge(cost, policy)]);
   /** Asks so often that the key is hot, and gets the first lease. */
-  const heat = async (policy = million) => {
+  const heat = async (policy: CompiledPolicy = million) => {
     for (let i = 0; i < 15; i++) await ask(1, policy);
     const first = ask(1, policy);
     await store.answer();
