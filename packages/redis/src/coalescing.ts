@@ -1,9 +1,6 @@
 import { SluiceError } from '@sluice/core';
-import type { Call } from './call.js';
+import { type Call, mostKeys } from './call.js';
 import type { ScriptRunner } from './script-runner.js';
-
-/** Keys in one script at the most: a server that runs it does nothing else for about half a millisecond. */
-const mostKeys = 64;
 
 /** What one script can reach together, and what of it is under way. */
 interface Lane {

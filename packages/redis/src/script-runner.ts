@@ -1,10 +1,11 @@
 import { type Clock, SluiceError } from '@sluice/core';
-import type { Call } from './call.js';
+import { type Call, mostKeys } from './call.js';
 import type { RedisClient } from './client.js';
 import type { Connection } from './connection.js';
 import { concernsKeys, explained, isReplica, isUnknownScript } from './failures.js';
 import { GatheredWrites } from './gathered-writes.js';
-import { type Answers, answersOf, numbersOf } from './reply.js';
+import type { Question } from './question.js';
+import { type Answers, answersOf, numbersOf, resolveAll, type Trouble } from './reply.js';
 import type { Script } from './scripts/script-family.js';
 import type { Operation, Scripts } from './scripts/scripts.js';
 import { ServerTime } from './server-time.js';
@@ -24,6 +25,9 @@ const shortestReconnection = 40_000;
 
 /** Microseconds: fences of calls that are sent together are told so exactly, and never later than they are. */
 const fenceUnit = 100;
+
+/** Each stands for a question that calls of a batch ask, from '0' on: there are no more of them than keys. */
+const characters = Array.from({ length: mostKeys }, (_, i) => String.fromCharCode(48 + i));
 
 /**
  * A ScriptRunner runs scripts so that each call takes effect at most once. Every call carries a fence: the time of the
@@ -104,8 +108,9 @@ export class ScriptRunner {
     const isInTime = async () => {
       const sent = this.#clock.now();
       const rest = [key, String(this.#timeOf(server).at(until))];
-      const reply = numbersOf(await this.#run(server, { script: this.#scripts.probe, keys: 1, rest, isWhole: false }));
-      this.#learn(server, reply[0]!, sent, until, reply.length === 1);
+      const message = { script: this.#scripts.probe, keys: 1, rest, isWhole: false };
+      const reply = numbersOf(await new Promise((take, fail) => this.#run(server, message, take, fail)));
+      this.#learn(server, reply[0]!, sent, until, reply.length === 1, this.#clock.now());
       return reply.length > 1;
     };
     if (!(await isInTime()) && !(await isInTime())) throw tooLate('reached Redis only after');
@@ -119,12 +124,14 @@ export class ScriptRunner {
       return;
     }
     const message = calls.length === 1 ? this.#alone(calls[0]!, sent) : this.#together(calls, sent);
-    this.#run(calls[0]!.server, message).then(
+    this.#run(
+      calls[0]!.server,
+      message,
       (reply) => {
         answered();
         this.#settle(calls, reply, sent, message.until, isAgain);
       },
-      (error: unknown) => {
+      (error) => {
         answered();
         this.#fail(calls, error);
       },
@@ -133,7 +140,9 @@ export class ScriptRunner {
 
   /** Those of the calls that somebody still waits for. */
   #inTime(calls: readonly Call[], now: number): readonly Call[] {
-    if (calls.every(({ until }) => until > now)) return calls;
+    let isLate = false;
+    for (let i = 0; i < calls.length; i++) if (calls[i]!.until <= now) isLate = true;
+    if (!isLate) return calls;
     const error = tooLate('could not be sent to Redis within');
     for (const call of calls) if (call.until <= now) call.reject(error);
     return calls.filter(({ until }) => until > now);
@@ -147,20 +156,29 @@ export class ScriptRunner {
       for (const call of calls) call.reject(error);
       return;
     }
-    const { numbers, done, late, failed } = answers;
+    const { numbers, troubles } = answers;
     const now = this.#clock.now();
-    const isWrong = late.some((call) => now < this.#fenceOf(call, sent));
-    this.#learn(calls[0]!.server, numbers[0]!, sent, until, isWrong);
-    for (const { call, at } of done) call.resolve(numbers, at);
-    for (const call of late) {
-      // Too late by the server's clock, which was not known yet, or was set. What had no effect can be sent again.
-      if (!isAgain && !this.#isVoidSoon(call)) this.#attempt([call], () => {}, true);
-      else call.reject(tooLate('reached Redis only after'));
-    }
-    for (const [i, { call, error }] of failed.entries()) {
+    const isWrong =
+      troubles?.some(({ call, error }) => error === undefined && now < this.#fenceOf(call, sent)) ?? false;
+    this.#learn(calls[0]!.server, numbers[0] as number, sent, until, isWrong, now);
+    if (numbers.length > 1) resolveAll(calls, numbers);
+    if (troubles !== undefined) this.#mend(troubles, isAgain);
+  }
+
+  /** What came too late by the server's clock, or failed by itself. */
+  #mend(troubles: readonly Trouble[], isAgain: boolean): void {
+    let isFirst = true;
+    for (const { call, error } of troubles) {
+      if (error === undefined) {
+        // The server's clock was not known yet, or was set. What had no effect can be sent again.
+        if (!isAgain && !this.#isVoidSoon(call)) this.#attempt([call], () => {}, true);
+        else call.reject(tooLate('reached Redis only after'));
+        continue;
+      }
       // A client that is to leave a server which has become a replica must see a command fail so.
-      if (i === 0 && isReplica(error)) this.#attempt([call], () => {}, true);
+      if (isFirst && isReplica(error)) this.#attempt([call], () => {}, true);
       else this.#fail([call], error);
+      isFirst = false;
     }
   }
 
@@ -181,31 +199,40 @@ export class ScriptRunner {
   #together(calls: readonly Call[], sent: number): Message {
     const time = this.#timeOf(calls[0]!.server);
     const rest: string[] = [];
-    const questions = new Map<string, number>();
-    const asked: string[] = [];
-    let whole = false;
+    const questions: Question[] = [];
+    let asked = '';
+    let last = -1;
     let earliest = Number.POSITIVE_INFINITY;
     let latest = 0;
-    for (const call of calls) {
-      for (const key of call.keys) rest.push(key);
+    for (let i = 0; i < calls.length; i++) {
+      const call = calls[i]!;
+      const { keys, question } = call;
+      for (let k = 0; k < keys.length; k++) rest.push(keys[k]!);
       const until = this.#fenceOf(call, sent);
       if (until < earliest) earliest = until;
       if (until > latest) latest = until;
-      const { question } = call;
-      if (questions.has(question.text)) continue;
-      questions.set(question.text, questions.size);
-      asked.push(question.operation, String(question.keys), ...question.args);
-      for (const letter of question.letters) if (!this.#letters.includes(letter)) this.#letters += letter;
-      whole ||= isWhole(question.operation);
+      // Most often the next one asks the same.
+      if (questions[last] !== question) last = this.#numberOf(question, questions);
+      asked += characters[last];
     }
     const keys = rest.length;
-    rest.push(String(time.at(latest)), String(time.at(earliest)), String(questions.size));
-    for (const text of asked) rest.push(text);
-    for (const call of calls) {
-      const later = Math.floor((this.#fenceOf(call, sent) - earliest) / fenceUnit);
-      rest.push(String(later * questions.size + questions.get(call.question.text)!));
+    let fences = '';
+    for (let i = 0; i < calls.length; i++) {
+      fences += `${Math.floor((this.#fenceOf(calls[i]!, sent) - earliest) / fenceUnit)} `;
     }
+    rest.push(String(time.at(latest)), String(time.at(earliest)), fences, asked);
+    for (const { operation, keys, args } of questions) rest.push(operation, String(keys), ...args);
+    const whole = questions.some(({ operation }) => isWhole(operation));
     return { script: this.#scripts.batch.for(this.#letters), keys, rest, until: latest, isWhole: whole };
+  }
+
+  /** The place of a question among those that are asked, where it is put if none is the same. */
+  #numberOf(question: Question, questions: Question[]): number {
+    const { text } = question;
+    const number = questions.findIndex((one) => one.text === text);
+    if (number >= 0) return number;
+    for (const letter of question.letters) if (!this.#letters.includes(letter)) this.#letters += letter;
+    return questions.push(question) - 1;
   }
 
   /**
@@ -221,26 +248,32 @@ export class ScriptRunner {
     return this.#sendsAgain && question.operation === 'release';
   }
 
-  #run(server: string, { script, keys, rest, isWhole }: Omit<Message, 'until'>): PromiseLike<unknown> {
-    const { text, sha } = script;
+  #run(
+    server: string,
+    { script: { text, sha }, keys, rest, isWhole }: Omit<Message, 'until'>,
+    take: (reply: unknown) => void,
+    fail: (error: unknown) => void,
+  ): void {
     try {
       this.#writes.begin(server);
-      if (isWhole) return this.#client.eval(text, keys, ...rest);
-      return this.#client.evalsha(sha, keys, ...rest).then(undefined, (error: unknown) => {
-        if (!isUnknownScript(error)) throw error;
-        // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
-        return this.#client.eval(text, keys, ...rest);
-      });
+      if (isWhole) this.#client.eval(text, keys, ...rest).then(take, fail);
+      else {
+        this.#client.evalsha(sha, keys, ...rest).then(take, (error: unknown) => {
+          // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
+          if (isUnknownScript(error))
+            this.#run(server, { script: { text, sha }, keys, rest, isWhole: true }, take, fail);
+          else fail(error);
+        });
+      }
     } catch (error) {
       // A client that throws must not hold up the calls that wait.
-      return Promise.reject(error);
+      Promise.reject(error).then(take, fail);
     }
   }
 
   /** `isWrong`: the server has found something too late that was not, by this process's clock. */
-  #learn(server: string, time: number, sent: number, until: number, isWrong: boolean): void {
+  #learn(server: string, time: number, sent: number, until: number, isWrong: boolean, received: number): void {
     const known = this.#timeOf(server);
-    const received = this.#clock.now();
     // What was answered late says nothing: the server, or this process, stood still meanwhile.
     if (received < until) {
       if (isWrong) known.forget();

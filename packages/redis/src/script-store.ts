@@ -137,9 +137,12 @@ export class ScriptStore implements Store {
     read: (reply: readonly number[], at: number) => T,
     until = this.#runner.due(),
   ): Promise<T> {
-    const keys = subjects.map(({ policy, key }) => this.#keys.of(policy, key));
-    const { key } = subjects[0]!;
-    const [part, server] = [this.#topology.partOf(key), this.#topology.serverOf(key)];
+    const [{ policy, key }] = subjects as readonly [Subject];
+    // Most calls are about one key.
+    const keys =
+      subjects.length === 1 ? [this.#keys.of(policy, key)] : subjects.map((one) => this.#keys.of(one.policy, one.key));
+    const part = this.#topology.partOf(key);
+    const server = this.#topology.serverOf(key);
     return new Promise((resolve, reject) => {
       const settle = (reply: readonly number[], at: number) => resolve(read(reply, at));
       this.#calls.run({ question, keys, part, server, until, resolve: settle, reject });
@@ -150,7 +153,7 @@ export class ScriptStore implements Store {
   #partsOf<T extends { readonly key: string }>(charges: readonly T[]): Parts<T> | undefined {
     const { key } = charges[0]!;
     // Most often all policies are of one key, or one server keeps all keys.
-    if (charges.every((charge) => charge.key === key) || !this.#topology.isSpread) return undefined;
+    if (!this.#topology.isSpread || charges.every((charge) => charge.key === key)) return undefined;
     const parts = new Map<number, T[]>();
     for (const charge of charges) {
       const part = this.#topology.partOf(charge.key);

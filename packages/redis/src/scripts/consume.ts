@@ -6,14 +6,19 @@
  *        and how long to hold a grant, or until the cost would be granted (-1: never)
  */
 export const consume = `
--- Decides on one charge, and writes the answer.
-local function answer(key, terms, cost, at, take)
-  local allowed, left, fresh, retry, from = deciders[terms.letter](key, terms, cost, take)
-  reply[at] = allowed and max(0, left) or -1 - max(0, left)
-  reply[at + 1] = max(0, fresh - now)
-  if allowed then reply[at + 2] = max(0, from - now)
+-- Writes the answer, which begins there.
+local function write(at, allowed, left, fresh, retry, from)
+  if left < 0 then left = 0 end
+  reply[at] = allowed and left or -1 - left
+  reply[at + 1] = fresh > now and fresh - now or 0
+  if allowed then reply[at + 2] = from > now and from - now or 0
   else reply[at + 2] = retry == NEVER and NEVER or retry - now end
   return allowed
+end
+
+-- Decides on one charge, and writes the answer.
+local function answer(key, terms, cost, at, take)
+  return write(at, deciders[terms.letter](key, terms, cost, take))
 end
 
 local function charge(key, a, at, take)
