@@ -12,7 +12,7 @@ import type { LeasedPolicy } from './leased-policy.js';
 /** Units of the first lease of a key. */
 const smallest = 16;
 
-/** Microseconds for which a key goes without leases when a call for one has failed. */
+/** Microseconds for which a key goes without leases when a call for one has failed, or has come when it was over. */
 const pause = 1_000_000;
 
 /** Parts of a thousand of its time for which a lease is used: clocks differ in how fast they run. */
@@ -71,6 +71,8 @@ export class LeasedKey {
   #renewBelow = -1;
   /** Not before then is one asked for that nobody waits for. */
   #renewFrom = 0;
+  /** Until then, only what is waited for is asked for; and until then, nothing. */
+  #exactUntil = 0;
   #offUntil = 0;
   #isDropped = false;
   #isAsking = false;
@@ -185,7 +187,7 @@ export class LeasedKey {
   /** The present lease is over. One of which most is left was too large. */
   #end(): void {
     if (this.#units * 2 > this.#leased) {
-      if (this.#size <= smallest) this.isIdle = true;
+      if (this.#size <= smallest && this.#nextUnits === 0) this.isIdle = true;
       this.#size = Math.max(Math.min(smallest, this.policy.largest), this.#size >> 1);
     }
     this.#units = 0;
@@ -208,7 +210,8 @@ export class LeasedKey {
     this.#isAsking = true;
     this.#renewBelow = -1;
     if (demand > this.#size) this.#size = Math.min(this.policy.largest, demand);
-    const extra = this.#isDropped ? 0 : Math.max(0, this.#size - this.#unspent(now));
+    const leases = now >= this.#exactUntil && !this.#isDropped;
+    const extra = leases ? Math.max(0, this.#size - this.#unspent(now)) : 0;
     const call: Call = { sent: now, demand, waiters, isSettled: false, cancelTimer: undefined };
     const { store, instances: share } = this.#lessor;
     let answer: MaybePromise<Leased>;
@@ -248,7 +251,8 @@ export class LeasedKey {
     this.#heard = now;
     const until = call.sent + Math.floor(lasts * margin);
     if (rest === 0) this.#renewFrom = now + this.policy.time / 4;
-    else if (now < until && !this.#isDropped) this.#add(rest, until, now);
+    else if (now >= until) this.#exactUntil = now + pause;
+    else if (!this.#isDropped) this.#add(rest, until, now);
     for (const [i, waiter] of call.waiters.entries()) {
       if (i < granted) waiter.resolve([granting(decision, rest + granted - 1 - i)]);
       else if (!decision.allowed) waiter.resolve([decision]);

@@ -1,64 +1,276 @@
-import { ManualClock } from '@sluice/testing';
 import { describe, expect, it } from 'vitest';
-import {
-  type Charge,
-  type CompiledPolicy,
-  compilePolicies,
-  type Decision,
-  isPromise,
-  Leases,
-  type LeasesOptions,
-  type PolicyInput,
-} from '../../src/index.ts';
-import { HeldStore } from './support/held-store.ts';
-import { LendingStore } from './support/lending-store.ts';
+import { type CompiledPolicy, isPromise, leaseTime } from '../../src/index.ts';
+import { compiled, million, now, window, world } from './support/world.ts';
 
-const compiled = (policy: PolicyInput) => compilePolicies([policy], 'test')[0]!;
-const million = compiled({ limit: 1_000_000, window: '1m', algorithm: 'token-bucket' });
-
-function world(options: Partial<LeasesOptions> = {}) {
-  const clock = new ManualClock();
-  const shared = new LendingStore(clock);
-  const store = new HeldStore(shared);
-  const leases = new Leases(store, { lessor: store, instances: 1, clock, ...options });
-  const charge = (cost = 1, policy: CompiledPolicy = million, key = 'hot'): Charge => ({ policy, key, cost });
-  const left = (policy: CompiledPolicy = million) => shared.peek([charge(0, policy)])[0]!.remaining;
-  const ask = (cost = 1, policy: CompiledPolicy = million) => leases.consume([charge(cost, policy)]);
-  /** Asks so often that the key is hot, and gets the first lease. */
-  const heat = async (policy: CompiledPolicy = million) => {
-    for (let i = 0; i < 15; i++) await ask(1, policy);
-    const first = ask(1, policy);
-    await store.answer();
-    return (await first)[0]!;
-  };
-  return { clock, shared, store, leases, charge, left, ask, heat };
-}
-
-/** What is answered at once. */
-function now(answer: ReturnType<Leases['consume']>): Decision {
-  if (isPromise(answer)) throw new Error('This is not answered at once.');
-  return answer[0]!;
-}
+const granted = (decisions: readonly { allowed: boolean }[]) => decisions.filter(({ allowed }) => allowed).length;
 
 describe('a hot key', () => {
-  it('is answered at once from a lease, and never with more units than the store has handed out', async () => {
+  it('is answered at once from a lease, never with more units than the store has handed out', async () => {
     const { store, ask, heat, left } = world();
     expect(await heat()).toMatchObject({ allowed: true, source: 'store', remaining: 999_984 });
     expect(store.asked).toBe(15);
     expect(store.requests).toMatchObject([{ demand: 1, extra: 16, share: 1, key: 'hot' }]);
     expect(left()).toBe(1_000_000 - 32);
     for (let i = 1; i <= 8; i++) {
-      expect(now(ask())).toMatchObject({
-        allowed: true,
-        source: 'lease',
-        remaining: 999_984 - i,
-        delay: 0,
-        retryAfter: 0,
-      });
+      const expected = { allowed: true, source: 'lease', remaining: 999_984 - i, delay: 0, retryAfter: 0 };
+      expect(now(ask())).toMatchObject(expected);
     }
     // Half of it is gone: the next one is on its way, and twice as large, since this went fast.
     expect(store.requests[1]).toMatchObject({ demand: 0, extra: 24 });
     for (let i = 0; i < 8; i++) expect(now(ask()).source).toBe('lease');
     expect(isPromise(ask())).toBe(true);
+  });
+
+  it('is one that is asked for 16 times within 100 ms', async () => {
+    const { clock, store, ask } = world();
+    for (let i = 0; i < 15; i++) await ask();
+    clock.advance(100);
+    for (let i = 0; i < 15; i++) await ask();
+    expect(store.requests).toHaveLength(0);
+    void ask();
+    expect(store.requests).toHaveLength(1);
+  });
+
+  it('is told how things stand as time passes', async () => {
+    const { clock, ask, heat } = world();
+    const { at, resetAfter } = await heat();
+    clock.advance(1);
+    const decision = now(ask());
+    // Counted a hundredth slower than this clock, which may run fast.
+    expect(decision.at).toBe(at + 0.99);
+    expect(decision.resetAfter).toBe(resetAfter - 1);
+    // What is leased refills from the end of its lease.
+    expect(resetAfter).toBeCloseTo(1_200.96);
+    clock.advance(100);
+    expect(now(ask()).resetAfter).toBe(resetAfter - 101);
+  });
+
+  it('asks for more and more while it uses up its leases fast, up to its part of the capacity', async () => {
+    const { store, ask, heat } = world({ instances: 4 });
+    await heat();
+    for (let i = 0; i < 20; i++) {
+      while (!isPromise(ask())) {}
+      await store.answer();
+    }
+    const most = Math.max(...store.requests.map(({ extra }) => extra));
+    expect(most).toBeGreaterThan(1_250);
+    expect(most).toBeLessThanOrEqual(2_500);
+    expect(store.requests.every(({ share }) => share === 4)).toBe(true);
+  });
+
+  it('asks for less when most of a lease ends unspent, and for none when it has cooled down', async () => {
+    const { clock, store, ask, heat } = world();
+    await heat();
+    for (let i = 0; i < 12; i++) {
+      while (!isPromise(ask())) {}
+      await store.answer();
+    }
+    const most = store.requests.at(-1)!.extra;
+    for (let i = 0; i < 40 && store.asked < 20; i++) {
+      clock.advance(600);
+      const answer = ask();
+      await store.answer();
+      await answer;
+    }
+    expect(most).toBeGreaterThan(1_000);
+    expect(store.requests.at(-1)!.extra).toBeLessThanOrEqual(32);
+    expect(store.asked).toBe(20);
+    expect(isPromise(ask())).toBe(true);
+  });
+});
+
+describe('a lease', () => {
+  it('is over a hundredth before its time, counted from the moment of asking', async () => {
+    const { clock, store, ask } = world();
+    for (let i = 0; i < 15; i++) await ask();
+    void ask();
+    clock.advance(50);
+    await store.answer();
+    clock.advance(543.999);
+    expect(now(ask()).source).toBe('lease');
+    clock.advance(0.001);
+    expect(isPromise(ask())).toBe(true);
+  });
+
+  it('that comes when it is over is never handed out, and no other is asked for for a while', async () => {
+    const { clock, store, ask } = world();
+    for (let i = 0; i < 15; i++) await ask();
+    const first = ask();
+    clock.advance(594);
+    await store.answer();
+    expect((await first)[0]!.source).toBe('store');
+    const second = ask();
+    expect(store.requests.at(-1)).toMatchObject({ demand: 1, extra: 0 });
+    await store.answer();
+    expect((await second)[0]!.source).toBe('store');
+    clock.advance(1_000);
+    void ask();
+    expect(store.requests.at(-1)).toMatchObject({ demand: 1, extra: 16 });
+  });
+
+  it('ends with the window in which its units were taken', async () => {
+    const { clock, heat, ask } = world();
+    clock.advance(60_000 - ((clock.now() / 1_000) % 60_000) - 100);
+    await heat(window);
+    clock.advance(98.999);
+    expect(now(ask(1, window)).source).toBe('lease');
+    clock.advance(0.001);
+    expect(isPromise(ask(1, window))).toBe(true);
+  });
+
+  it('is for no policy whose units cannot be leased, and for no limit that is too small', () => {
+    const policy = { limit: 100_000, window: '1m' } as const;
+    const times: readonly (readonly [CompiledPolicy, number])[] = [
+      [compiled({ ...policy, algorithm: 'token-bucket' }), 600],
+      [compiled({ ...policy, algorithm: 'token-bucket', burst: 10_000 }), 60],
+      [compiled({ ...policy, algorithm: 'fixed-window' }), 600],
+      [compiled({ ...policy, algorithm: 'fixed-window', anchor: 'first' }), 600],
+      [compiled({ ...policy, algorithm: 'sliding-window-counter' }), 600],
+      [compiled({ ...policy, window: '1d' }), 1_000],
+      [compiled({ ...policy, window: 500 }), 5],
+      [compiled({ ...policy, window: 499 }), 0],
+      [compiled({ ...policy, limit: 0 }), 0],
+      [compiled({ ...policy, algorithm: 'leaky-bucket' }), 0],
+      [compiled({ ...policy, algorithm: 'sliding-window-log' }), 0],
+      [compiled({ ...policy, countRefused: true }), 0],
+      [{ ...compiled(policy), borrowed: true }, 0],
+      [{ ...compiled(policy), algorithm: 'penalty' }, 0],
+    ];
+    for (const [policy, time] of times) expect([policy, leaseTime(policy)]).toEqual([policy, time]);
+  });
+
+  it('is not had for a limit of which a process would get less than eight units', async () => {
+    for (const [limit, requests] of [
+      [3_199, 0],
+      [3_200, 1],
+    ] as const) {
+      const { store, ask } = world({ instances: 4 });
+      const policy = compiled({ limit, window: '1m' });
+      for (let i = 0; i < 40; i++) void ask(1, policy);
+      expect(store.requests).toHaveLength(requests);
+    }
+  });
+});
+
+describe('whoever finds no lease', () => {
+  it('waits for the call under way or the next, in which all go together', async () => {
+    const { store, ask, crowd } = world();
+    for (let i = 0; i < 15; i++) await ask(1, window);
+    const first = ask(1, window);
+    const others = crowd(200, window);
+    expect(store.requests).toMatchObject([{ demand: 1 }]);
+    await store.answer();
+    // What came with the first call is for them, and the rest of them ask together.
+    expect(store.requests.slice(1)).toMatchObject([{ demand: 184 }]);
+    await store.answer();
+    const answers = [(await first)[0]!, ...(await others)];
+    expect(answers.map(({ source }) => source)).toEqual([
+      'store',
+      ...Array(16).fill('lease'),
+      ...Array(184).fill('store'),
+    ]);
+    const remaining = answers.map(({ remaining }) => remaining);
+    expect(remaining).toEqual(Array.from({ length: 201 }, (_, i) => 100_000 - 16 - i));
+  });
+
+  it('is refused exactly when nothing is left, and one call answers all who wait', async () => {
+    const { shared, store, crowd, charge, ask, left } = world();
+    for (let i = 0; i < 15; i++) await ask(1, window);
+    shared.consume([charge(left(window) - 30, window)]);
+    const first = crowd(1, window);
+    const others = crowd(100, window);
+    await store.answer();
+    await store.answer();
+    const decisions = [...(await first), ...(await others)];
+    expect(granted(decisions)).toBe(30);
+    expect(left(window)).toBe(0);
+    const refused = decisions.filter(({ allowed }) => !allowed);
+    expect(refused).toHaveLength(71);
+    const [exact] = shared.consume([charge(1, window)]);
+    for (const decision of refused) expect(decision).toEqual(exact);
+    expect(store.asked).toBe(15);
+  });
+
+  it('is asked for by itself when it wants several units', async () => {
+    const { store, heat, ask, left } = world();
+    await heat();
+    const taken = 1_000_000 - left();
+    const [decision] = await ask(100);
+    expect(decision).toMatchObject({ allowed: true, source: 'store', remaining: 1_000_000 - taken - 100 });
+    expect(store.requests.at(-1)).toMatchObject({ demand: 0, extra: 400 - 16 });
+    await store.answer();
+    expect(now(ask(100)).source).toBe('lease');
+  });
+
+  it('may look, and sees what it would be told', async () => {
+    const { leases, store, heat, charge, ask } = world();
+    await heat();
+    const seen = leases.peek([charge(1)]);
+    expect(now(seen)).toMatchObject({ source: 'lease', allowed: true, remaining: 999_984 });
+    expect(now(ask(0))).toMatchObject({ source: 'lease', remaining: 999_984 });
+    expect((await leases.peek([charge(17)]))[0]!.source).toBe('store');
+    expect(store.asked).toBe(16);
+  });
+});
+
+describe('several charges', () => {
+  const second = { ...window, name: 'second', id: 'fixed-window:second' };
+
+  it('are answered from leases if there are enough units of all, and else by the store, all or none', async () => {
+    const { leases, store, charge, shared, left } = world();
+    const both = () => leases.consume([charge(1), charge(1, second)]);
+    for (let i = 0; i < 16; i++) await both();
+    expect(store.requests).toMatchObject([
+      { demand: 0, extra: 16 },
+      { demand: 0, extra: 16 },
+    ]);
+    await store.answer();
+    const answer = both();
+    expect(isPromise(answer)).toBe(false);
+    expect(await answer).toMatchObject([
+      { source: 'lease', remaining: 1_000_000 - 17 },
+      { source: 'lease', remaining: 100_000 - 17 },
+    ]);
+    // One of them has too little: neither lease is touched.
+    const many = await leases.consume([charge(1), charge(16, second)]);
+    expect(many).toMatchObject([{ source: 'store' }, { source: 'store' }]);
+    expect(now(leases.peek([charge(1)])).remaining).toBe(1_000_000 - 17);
+    shared.consume([charge(left(second) - 49, second)]);
+    const refused = await leases.consume([charge(1), charge(50, second)]);
+    expect(refused.map(({ allowed }) => allowed)).toEqual([true, false]);
+    expect(now(leases.peek([charge(1)])).remaining).toBe(1_000_000 - 17);
+  });
+
+  it('of which one cannot be leased are the store’s', async () => {
+    const { leases, store, charge } = world();
+    const log = compiled({ limit: 100_000, window: '1m', algorithm: 'sliding-window-log' });
+    for (let i = 0; i < 40; i++) await leases.consume([charge(1), charge(1, log)]);
+    expect(store.asked).toBe(40);
+    expect(store.requests).toHaveLength(0);
+  });
+});
+
+describe('a reset', () => {
+  it('forgets the lease of this process, and one that is under way', async () => {
+    const { leases, store, heat, ask } = world();
+    await heat();
+    for (let i = 0; i < 8; i++) await ask();
+    await leases.reset('hot', [million]);
+    await store.answer();
+    expect(isPromise(ask())).toBe(true);
+    expect(store.asked).toBe(16);
+  });
+
+  it('grants no unit twice that is leased of a bucket', async () => {
+    const { clock, shared, charge, heat, left } = world();
+    await heat();
+    expect(left()).toBe(1_000_000 - 32);
+    shared.reset('hot', [million]);
+    expect(left()).toBe(1_000_000 - 16);
+    clock.advance(1_199.999);
+    expect(left()).toBe(1_000_000 - 16);
+    clock.advance(1);
+    expect(left()).toBe(1_000_000);
+    expect(shared.peek([charge(1)])[0]!.resetAfter).toBe(0);
   });
 });
