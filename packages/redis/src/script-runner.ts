@@ -192,7 +192,7 @@ export class ScriptRunner {
     const { operation, letters, args } = call.question;
     const until = this.#fenceOf(call, sent);
     const rest = [...call.keys, String(this.#timeOf(call.server).at(until)), ...args];
-    const script = this.#scripts.alone(operation, letters);
+    const script = this.#scripts.alone(operation, letters, call.keys.length);
     return { script, keys: call.keys.length, rest, until, isWhole: isWhole(operation) };
   }
 

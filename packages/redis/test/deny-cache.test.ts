@@ -144,8 +144,7 @@ describe('a RedisStore with a deny cache', () => {
   });
 
   it('closes without the client, and remembers nothing any more', async () => {
-    const subscriber = client();
-    const store = storeOf({ subscriber });
+    const { store, subscriber } = await hearing();
     await exhaust(store, 'alice');
     await store.close();
     await expect(async () => store.consume([chargeOf('alice')])).rejects.toMatchObject({ code: 'CLOSED' });

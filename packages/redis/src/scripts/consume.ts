@@ -1,11 +1,4 @@
-/**
- * Takes every charge of a call, or none; or only looks.
- *
- * ARGV   per charge its terms and its cost
- * reply  per charge: the units left, or if it is refused, -1 less these; and in microseconds from now: until the key is fresh,
- *        and how long to hold a grant, or until the cost would be granted (-1: never)
- */
-export const consume = `
+const write = `
 -- Writes the answer, which begins there.
 local function write(at, allowed, left, fresh, retry, from)
   if left < 0 then left = 0 end
@@ -16,6 +9,16 @@ local function write(at, allowed, left, fresh, retry, from)
   return allowed
 end
 
+`;
+
+/**
+ * Takes every charge of a call, or none; or only looks.
+ *
+ * ARGV   per charge its terms and its cost
+ * reply  per charge: the units left, or if it is refused, -1 less these; and in microseconds from now: until the key is fresh,
+ *        and how long to hold a grant, or until the cost would be granted (-1: never)
+ */
+export const consume = `${write}
 -- Decides on one charge, and writes the answer.
 local function answer(key, terms, cost, at, take)
   return write(at, deciders[terms.letter](key, terms, cost, take))
@@ -45,4 +48,11 @@ local function consume(k, n, a, at)
     end
   end
 end
+`;
+
+/** The same of a single charge: what most calls are, without the functions that only more of them need. */
+export const single = `${write}
+local terms = terms_of(ARGV[2])
+write(2, deciders[terms.letter](KEYS[1], terms, tonumber(ARGV[3]), true))
+return reply
 `;

@@ -4,7 +4,6 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const fixedWindow: LuaAlgorithm = {
   code: 'f',
   name: 'fixed_window',
-  leases: true,
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window} ${policy.anchor === 'epoch' ? 1 : 0}`,
 
@@ -32,13 +31,17 @@ local function fixed_window(key, terms, cost, take)
   local never = cost > limit or limit == 0
   return allowed, limit - after, after > 0 and ends or now, never and NEVER or ends, now
 end
+`,
 
+  lease: `
 -- Units are leased until the window ends in which they were taken.
 local function fixed_window_lease(key, terms, units, extra, lasts)
   local _, _, ends = fixed_window(key, terms, units, true)
   return min(ends, now + lasts)
 end
+`,
 
+  back: `
 local function fixed_window_back(key, terms, units, at)
   local window = terms[3]
   local ends, used = load(key, 2)

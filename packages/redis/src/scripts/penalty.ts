@@ -4,7 +4,6 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const penalty: LuaAlgorithm = {
   code: 'p',
   name: 'penalty',
-  leases: false,
 
   terms: (policy) => {
     const { doubles, longest, memory, restarts } = policy.penalty!;
@@ -43,7 +42,9 @@ local function penalty(key, terms, cost, take)
   local allowed = now >= till
   return allowed, allowed and max(1, limit - (breaches or 0)) or 0, forget or now, till, now
 end
+`,
 
+  back: `
 -- A breach is not undone by giving units back.
 local function penalty_back() end
 `,

@@ -9,19 +9,22 @@ local reply = { now }
 if now > tonumber(ARGV[1]) then return reply end
 
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
-local NEVER = -1
+local pack, parts = struct.pack, struct.unpack
+local NEVER, EXACT = -1, 2 ^ 53
 
 local function corrupt(key)
   error('SLUICE_STATE ' .. key)
 end
 
--- What the terms of a policy say: its algorithm's letter, and its numbers. Many calls name the same.
+-- What the terms of a policy say: its algorithm's letter, and its numbers, seven at the most. Many calls name the same.
 local known = {}
 local function terms_of(text)
   local terms = known[text]
   if not terms then
-    terms = { letter = string.sub(text, 1, 1) }
-    for number in string.gmatch(text, '%d+') do terms[#terms + 1] = tonumber(number) end
+    local letter, a, b, c, d, e, f, g = string.match(text, '^(%l)(%d+) (%d+) (%d+) ?(%d*) ?(%d*) ?(%d*) ?(%d*)$')
+    terms = {
+      tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e), tonumber(f), tonumber(g), letter = letter
+    }
     known[text] = terms
   end
   return terms
@@ -30,21 +33,26 @@ end
 -- Keeps a state until the instant at which it says nothing any more: two numbers or three.
 local function save(key, fresh, a, b, c)
   if fresh <= now then return redis.call('DEL', key) end
-  local state = c and struct.pack('>ddd', a, b, c) or struct.pack('>dd', a, b)
+  local state = c and pack('>ddd', a, b, c) or pack('>dd', a, b)
   redis.call('SET', key, state, 'PX', ceil((fresh - now) / 1000))
 end
 
-local function is_count(number)
-  return number >= 0 and number < 2 ^ 53 and number % 1 == 0
+-- The numbers of a state, of which there are so many, three at the most.
+local function numbers_of(key, state, count)
+  if #state == 8 * count then
+    local a, b, c = parts(count == 3 and '>ddd' or count == 2 and '>dd' or '>d', state)
+    -- Behind the numbers stands a place in the text.
+    b, c = b or 0, c or 0
+    if a >= 0 and a < EXACT and a % 1 == 0 and b >= 0 and b < EXACT and b % 1 == 0 and c >= 0 and c < EXACT and c % 1 == 0 then
+      return a, b, c
+    end
+  end
+  corrupt(key)
 end
 
--- The numbers of a state, so many, or nil where there is none.
+-- The numbers of a key's state, or nil where there is none.
 local function load(key, count)
   local state = redis.call('GET', key)
-  if not state then return nil end
-  if #state ~= 8 * count then corrupt(key) end
-  local a, b, c = struct.unpack(count == 3 and '>ddd' or '>dd', state)
-  if not (is_count(a) and is_count(b) and (count == 2 or is_count(c))) then corrupt(key) end
-  return a, b, c
+  if state then return numbers_of(key, state, count) end
 end
 `;

@@ -32,19 +32,27 @@ export function scriptOf(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
+/** What a script uses of the algorithms: that they decide in any case, and these besides. */
+export interface Uses {
+  readonly lease?: boolean;
+  readonly back?: boolean;
+}
+
 /**
  * A ScriptFamily does one thing for any policies, with one script per set of algorithms: a server sets up no function
- * that a call does not use.
+ * that a call does not use, since that takes longer than to run it.
  */
 export class ScriptFamily {
   readonly #prelude: string;
   readonly #body: string;
+  readonly #uses: Uses;
   readonly #scripts = new Map<string, Script>();
 
   /** `body` finds the functions in `deciders`, `givers` and `lessors`, by the first letter of the terms. */
-  constructor(prelude: string, body: string) {
+  constructor(prelude: string, body: string, uses: Uses = {}) {
     this.#prelude = prelude;
     this.#body = body;
+    this.#uses = uses;
   }
 
   /** The script for terms that begin with these letters, each named once, in any order. */
@@ -58,18 +66,20 @@ export class ScriptFamily {
   }
 
   #build(letters: string): Script {
-    const algorithms = new Set(Object.values(twins).filter(({ code }) => letters.includes(code)));
-    const functions = (suffix: string, has: (algorithm: LuaAlgorithm) => boolean = () => true) =>
-      [...algorithms]
-        .filter(has)
-        .map(({ code, name }) => `${code} = ${name}${suffix}`)
-        .join(', ');
+    const { lease, back } = this.#uses;
+    const algorithms = [...new Set(Object.values(twins).filter(({ code }) => letters.includes(code)))];
+    const lessors = lease ? algorithms.filter((algorithm) => algorithm.lease !== undefined) : [];
+    const table = (name: string, of: readonly LuaAlgorithm[], suffix = '') =>
+      `local ${name} = { ${of.map((one) => `${one.code} = ${one.name}${suffix}`).join(', ')} }\n`;
     return scriptOf(
       [
         this.#prelude,
-        ...[...algorithms].map(({ lua }) => lua),
-        `\nlocal deciders, givers = { ${functions('')} }, { ${functions('_back')} }\n`,
-        `local lessors = { ${functions('_lease', ({ leases }) => leases)} }\n`,
+        ...algorithms.map(({ lua }) => lua),
+        ...lessors.map((algorithm) => algorithm.lease),
+        ...(back ? algorithms.map((algorithm) => algorithm.back) : []),
+        table('deciders', algorithms),
+        lease ? table('lessors', lessors, '_lease') : '',
+        back ? table('givers', algorithms, '_back') : '',
         this.#body,
       ].join(''),
     );

@@ -4,7 +4,6 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const slidingWindowCounter: LuaAlgorithm = {
   code: 'c',
   name: 'sliding_window_counter',
-  leases: true,
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window} ${policy.tick}`,
 
@@ -54,14 +53,18 @@ local function sliding_window_counter(key, terms, cost, take)
   end
   return allowed, limit - after - weighted, fresh, retry, now
 end
+`,
 
+  lease: `
 -- Units are leased until the window ends in which they were taken.
 local function sliding_window_counter_lease(key, terms, units, extra, lasts)
   sliding_window_counter(key, terms, units, true)
   local window = terms[3]
   return min(now - now % window + window, now + lasts)
 end
+`,
 
+  back: `
 local function sliding_window_counter_back(key, terms, units, at)
   local _, limit, window, tick = unpack(terms)
   local ends, current, previous = load(key, 3)

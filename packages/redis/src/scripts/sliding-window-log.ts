@@ -13,7 +13,6 @@ import { counts, type LuaAlgorithm } from './lua-algorithm.js';
 export const slidingWindowLog: LuaAlgorithm = {
   code: 'l',
   name: 'sliding_window_log',
-  leases: false,
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window}`,
 
@@ -252,7 +251,9 @@ local function sliding_window_log(key, terms, cost, take)
   local last = units > 0 and now or log and min(log.last, now)
   return allowed, limit - after, after > 0 and last + window or now, retry, now
 end
+`,
 
+  back: `
 local function sliding_window_log_back(key, terms, units, at)
   local window = terms[3]
   local log = open_log(key)
