@@ -11,6 +11,10 @@ export class Denial {
   readonly until: number;
   readonly #decisions: readonly Decision[];
   readonly #received: number;
+  /** Of a decision that stands alone, as most do: when it may be asked for again, when it is fresh, and the store's clock. */
+  readonly #retryAt: number;
+  readonly #freshAt: number;
+  readonly #ahead: number;
   /** Another one with the same key. */
   next: Denial | undefined;
   older: Denial | undefined;
@@ -28,6 +32,10 @@ export class Denial {
     this.holder = holder;
     this.#decisions = decisions;
     this.#received = received;
+    const first = decisions[0]!;
+    this.#retryAt = received + micros(first.retryAfter);
+    this.#freshAt = received + micros(first.resetAfter);
+    this.#ahead = micros(first.at) - received;
     this.until = until;
   }
 
@@ -58,10 +66,24 @@ export class Denial {
 
   /** The store's decisions, as it would say them by now if nobody had taken anything. */
   repeat(now: number): readonly Decision[] {
-    const elapsed = now - this.#received;
     const decisions = this.#decisions;
-    if (decisions.length === 1) return [repeated(decisions[0]!, this.holder.cost, elapsed)];
+    if (decisions.length === 1) return [this.#repeatOnly(decisions[0]!, now)];
+    const elapsed = now - this.#received;
     return decisions.map((decision, i) => repeated(decision, this.charges[i]!.cost, elapsed));
+  }
+
+  #repeatOnly({ policy, limit, remaining }: Decision, now: number): Decision {
+    return {
+      allowed: false,
+      policy,
+      limit,
+      remaining,
+      resetAfter: now < this.#freshAt ? (this.#freshAt - now) / 1_000 : 0,
+      retryAfter: (this.#retryAt - now) / 1_000,
+      delay: 0,
+      at: (this.#ahead + now) / 1_000,
+      source: 'deny-cache',
+    };
   }
 }
 

@@ -36,6 +36,11 @@ export class Denials {
 
   /** The denial that answers these charges: of several, the one that is trusted the longest. */
   of(charges: readonly Charge[], now: number): Denial | undefined {
+    // The usual case, without a loop.
+    if (charges.length === 1) {
+      const first = this.#byKey.get(charges[0]!.key);
+      return first === undefined ? undefined : this.#find(first, charges, now);
+    }
     let last: string | undefined;
     for (let i = 0; i < charges.length; i++) {
       const { key } = charges[i]!;
@@ -93,6 +98,7 @@ export class Denials {
   }
 
   #find(first: Denial, charges: readonly Charge[], now: number): Denial | undefined {
+    if (first.next === undefined && !first.isOver(now)) return first.covers(charges) ? first : undefined;
     let found: Denial | undefined;
     for (let one: Denial | undefined = first; one !== undefined; ) {
       const { next }: Denial = one;
