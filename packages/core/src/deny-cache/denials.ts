@@ -143,6 +143,10 @@ export class Denials {
     else denial.older.newer = denial.newer;
     if (denial.newer === undefined) this.#newest = denial.older;
     else denial.newer.older = denial.older;
+    // An old one would keep those alive that came after it, until all garbage is collected.
+    denial.next = undefined;
+    denial.older = undefined;
+    denial.newer = undefined;
     this.#count--;
   }
 }
