@@ -64,6 +64,17 @@ const rows: Readonly<Record<string, readonly string[]>> = {
   redis: ['1 at a time', '32 at a time', '256 at a time', '32 at a time, one key'].flatMap((load) =>
     ['INCR', ...algorithms, ...redisStores].map((name) => `${name}, ${load}`),
   ),
+  deny: [
+    'a Map of blocked keys, refused',
+    ...['refused', 'granted'].flatMap((kind) =>
+      [
+        'sluice with a deny cache',
+        'sluice',
+        'rate-limiter-flexible with inMemoryBlockOnConsumed',
+        'rate-limiter-flexible',
+      ].map((name) => `${name}, ${kind}`),
+    ),
+  ],
   service: ['1 at a time', '4 at a time'].flatMap((load) => [
     ...['POST /ratelimit/check', 'GET /check', 'GET /ratelimit/auth'].flatMap((endpoint) =>
       ['empty route', 'embedded', 'Redis'].map((kind) => `${endpoint}, ${load}, ${kind}`),

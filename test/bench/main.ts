@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { peerNames, versionOf } from './contenders.js';
 import { decisions } from './decisions.js';
+import { deny } from './deny.js';
 import { http } from './http.js';
 import { memory } from './memory.js';
 import { pauses } from './pauses.js';
@@ -19,6 +20,7 @@ const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = {
   rules,
   http,
   redis,
+  deny,
   service,
 };
 
@@ -30,6 +32,7 @@ const usage = `Usage: pnpm bench [part …] [--quick] [--json]
   rules      nanoseconds to find the rule of a request, among 10 and 10,000
   http       added microseconds per request, for each framework
   redis      decisions per second in Redis, how long they take, and what they cost client and server
+  deny       refusals per second that are repeated without asking Redis, and what that costs those who are granted
   service    decisions per second of the service over HTTP, and how long they take, beside a bare route
 
   --quick    fewer rounds and keys

@@ -13,6 +13,12 @@ export interface Size {
   readonly pauses: { readonly keys: number; readonly windowMs: number };
   readonly rules: { readonly few: number; readonly many: number; readonly requests: number };
   readonly redis: { readonly keys: number; readonly decisions: number; readonly rounds: number };
+  readonly deny: {
+    readonly keys: number;
+    readonly remembered: number;
+    readonly asked: number;
+    readonly rounds: number;
+  };
   readonly http: { readonly requests: number; readonly rounds: number };
   readonly service: {
     readonly users: number;
@@ -32,6 +38,7 @@ export const sizes = {
     pauses: { keys: 1_000_000, windowMs: 5_000 },
     rules: { few: 10, many: 10_000, requests: 200_000 },
     redis: { keys: 100_000, decisions: 20_000, rounds: 9 },
+    deny: { keys: 1_000, remembered: 2_000_000, asked: 50_000, rounds: 7 },
     http: { requests: 4_000, rounds: 5 },
     service: { users: 10_000, requests: 10_000, batches: 30, connections: [1, 32], rounds: 7 },
   },
@@ -43,6 +50,7 @@ export const sizes = {
     pauses: { keys: 200_000, windowMs: 1_000 },
     rules: { few: 10, many: 10_000, requests: 100_000 },
     redis: { keys: 100_000, decisions: 10_000, rounds: 5 },
+    deny: { keys: 1_000, remembered: 1_000_000, asked: 20_000, rounds: 5 },
     http: { requests: 2_000, rounds: 3 },
     service: { users: 10_000, requests: 4_000, batches: 10, connections: [1, 32], rounds: 3 },
   },
@@ -54,6 +62,7 @@ export const sizes = {
     pauses: { keys: 1_000, windowMs: 20 },
     rules: { few: 10, many: 100, requests: 2_000 },
     redis: { keys: 100, decisions: 400, rounds: 1 },
+    deny: { keys: 20, remembered: 1_000, asked: 200, rounds: 1 },
     http: { requests: 100, rounds: 1 },
     service: { users: 1_000, requests: 50, batches: 1, connections: [1, 4], rounds: 1 },
   },
