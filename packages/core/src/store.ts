@@ -59,6 +59,8 @@ export interface Store {
 export interface SyncStore extends Store {
   readonly sync: true;
   consume(charges: readonly Charge[]): readonly Decision[];
+  /** As `consume` of a single charge, without a list for it and one for its answer. */
+  consumeOne?(policy: CompiledPolicy, key: string, cost: number): Decision;
   peek(charges: readonly Charge[]): readonly Decision[];
   release(refunds: readonly Refund[]): void;
   reset(key: string, policies: readonly CompiledPolicy[]): void;

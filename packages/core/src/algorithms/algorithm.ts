@@ -1,5 +1,6 @@
 import type { Decision } from '../decision.js';
 import type { CompiledPolicy } from '../policy.js';
+import type { Cells } from './cells.js';
 
 /** An Outcome is a decision, and the state to keep until the decision's `resetAfter` has passed; it says nothing then. */
 export interface Outcome<S> {
@@ -28,14 +29,8 @@ export interface Algorithm<S> {
   recall(policy: CompiledPolicy, told: Told, before: S | undefined): S;
   /** A state that from now on grants no more than either of two. */
   worse(policy: CompiledPolicy, a: S, b: S, now: number): S;
-  /** How a state of a fixed number of numbers is kept in a table; absent where its size varies. */
+  /** How a state is kept in a few words; absent where its size varies. */
   readonly cells?: Cells<S>;
-}
-
-/** Cells reads and writes a state as up to three numbers in a row. */
-export interface Cells<S> {
-  read(cells: Float64Array, at: number): S;
-  write(cells: Float64Array, at: number, state: S): void;
 }
 
 /** Builds a decision from instants in microseconds. One place, so that all decisions have one shape. */

@@ -13,6 +13,11 @@ export function ceilDiv(a: number, b: number): number {
   return Math.ceil(a / b);
 }
 
+/** As `%`, which the machine has no instruction for where numbers are that large. */
+export function remainder(a: number, b: number): number {
+  return a <= largestProduct ? a - Math.floor(a / b) * b : a % b;
+}
+
 export function gcd(a: number, b: number): number {
   while (b !== 0) [a, b] = [b, a % b];
   return a;

@@ -1,7 +1,11 @@
+import type { Decision } from '../decision.js';
 import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
-import { type Algorithm, type Cells, decision } from './algorithm.js';
+import { type Algorithm, decision } from './algorithm.js';
 import { ceilDiv, floorDiv } from './arithmetic.js';
+import { type Cells, firstAt, instantAt, secondAt, writeCells } from './cells.js';
+
+const half = 2 ** 30;
 
 /**
  * What a bucket owes: tokens not yet refilled, or a queue not yet drained. `debt` counts parts of a unit (`unit` parts
@@ -18,7 +22,7 @@ export interface BucketState {
 export function bucket(delays: boolean): Algorithm<BucketState> {
   return {
     decide(policy, state, cost, now, take) {
-      const { capacity, tick, unit, rate } = policy;
+      const { capacity, tick, unit } = policy;
       const full = capacity * unit;
       const debt = state === undefined ? 0 : debtAt(policy, state, now);
       const time = state === undefined || debt === 0 ? now : lastTick(state, tick, now);
@@ -30,20 +34,7 @@ export function bucket(delays: boolean): Algorithm<BucketState> {
 
       const moved = take && state !== undefined && state.time > time;
       const next = after !== debt || moved ? { debt: after, time, unit } : state;
-      return {
-        state: next,
-        decision: decision(
-          policy,
-          allowed,
-          floorDiv(full - after, unit),
-          now,
-          after > 0 ? time + ceilDiv(after, rate) * tick : now,
-          cost > capacity || capacity === 0
-            ? Number.POSITIVE_INFINITY
-            : time + ceilDiv(after + cost * unit - full, rate) * tick,
-          delays && debt > 0 ? time + ceilDiv(debt, rate) * tick : now,
-        ),
-      };
+      return { state: next, decision: told(policy, allowed, cost, delays ? debt : 0, after, time, now) };
     },
 
     giveBack(policy, state, units, at, now) {
@@ -63,8 +54,52 @@ export function bucket(delays: boolean): Algorithm<BucketState> {
 
     worse: (policy, a, b, now) => (debtAt(policy, a, now) >= debtAt(policy, b, now) ? a : b),
 
-    cells,
+    cells: {
+      ...cells,
+      consume(words, at, policy, cost, now) {
+        const { capacity, tick, unit, rate } = policy;
+        const full = capacity * unit;
+        const owed = debtOf(words, at);
+        const since = instantAt(words, at);
+        if (now < since || owed > full || policy.countRefused) return undefined;
+        const elapsed = floorDiv(now - since, tick);
+        const debt = owed - elapsed * rate;
+        if (debt <= 0) return undefined;
+        const time = since + elapsed * tick;
+        const delayed = delays ? debt : 0;
+        if (cost > capacity || debt + cost * unit > full) return told(policy, false, cost, delayed, debt, time, now);
+        const after = debt + cost * unit;
+        if (after + unit > full) return undefined;
+        if (cost > 0 && !writeDebt(words, at, time, after)) return undefined;
+        return told(policy, true, cost, delayed, after, time, now);
+      },
+    },
   };
+}
+
+/** What is told once the debt is `after`, as it stands at `time`; a grant waits for `delayed` of it to drain. */
+function told(
+  policy: CompiledPolicy,
+  allowed: boolean,
+  cost: number,
+  delayed: number,
+  after: number,
+  time: number,
+  now: number,
+): Decision {
+  const { capacity, tick, unit, rate } = policy;
+  const full = capacity * unit;
+  return decision(
+    policy,
+    allowed,
+    floorDiv(full - after, unit),
+    now,
+    after > 0 ? time + ceilDiv(after, rate) * tick : now,
+    cost > capacity || capacity === 0
+      ? Number.POSITIVE_INFINITY
+      : time + ceilDiv(after + cost * unit - full, rate) * tick,
+    delayed > 0 ? time + ceilDiv(delayed, rate) * tick : now,
+  );
 }
 
 /** The debt left at `now`, in the parts of the present policy and never more than its bucket holds. */
@@ -86,11 +121,18 @@ function lastTick(state: BucketState, tick: number, now: number): number {
   return now > state.time ? now - ((now - state.time) % tick) : now;
 }
 
+/** The debt in two halves of 30 bits each; the size of its parts is the policy's. */
 const cells: Cells<BucketState> = {
-  read: (cells, at) => ({ debt: cells[at]!, time: cells[at + 1]!, unit: cells[at + 2]! }),
-  write(cells, at, state) {
-    cells[at] = state.debt;
-    cells[at + 1] = state.time;
-    cells[at + 2] = state.unit;
-  },
+  read: (words, at, { unit }) => ({ debt: debtOf(words, at), time: instantAt(words, at), unit }),
+  write: (words, at, { debt, time, unit }, policy) => unit === policy.unit && writeDebt(words, at, time, debt),
+  freshAt: (words, at, { rate, tick }) => instantAt(words, at) + ceilDiv(debtOf(words, at), rate) * tick,
 };
+
+function debtOf(words: Int32Array, at: number): number {
+  return secondAt(words, at) * half + firstAt(words, at);
+}
+
+function writeDebt(words: Int32Array, at: number, time: number, debt: number): boolean {
+  const upper = Math.floor(debt / half);
+  return writeCells(words, at, time, debt - upper * half, upper);
+}

@@ -1,6 +1,9 @@
+import type { Decision } from '../decision.js';
 import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
 import { type Algorithm, decision } from './algorithm.js';
+import { remainder } from './arithmetic.js';
+import { firstAt, instantAt, writeCells, writeFirst } from './cells.js';
 
 /** Units used in the window that ends (exclusively) at `end`. */
 export interface FixedWindowState {
@@ -23,18 +26,7 @@ export const fixedWindow: Algorithm<FixedWindowState> = {
 
     const moved = live && end !== state.end;
     const next = after !== used || (take && moved) ? { end, used: after } : state;
-    return {
-      state: next,
-      decision: decision(
-        policy,
-        allowed,
-        limit - after,
-        now,
-        after > 0 ? end : now,
-        cost > limit || limit === 0 ? Number.POSITIVE_INFINITY : end,
-        now,
-      ),
-    };
+    return { state: next, decision: told(policy, allowed, cost, after, end, now) };
   },
 
   giveBack(policy, state, units, at, now) {
@@ -55,13 +47,35 @@ export const fixedWindow: Algorithm<FixedWindowState> = {
   },
 
   cells: {
-    read: (cells, at) => ({ end: cells[at]!, used: cells[at + 1]! }),
-    write(cells, at, state) {
-      cells[at] = state.end;
-      cells[at + 1] = state.used;
+    read: (words, at) => ({ end: instantAt(words, at), used: firstAt(words, at) }),
+    write: (words, at, { end, used }) => writeCells(words, at, end, used, 0),
+    freshAt: instantAt,
+    consume(words, at, policy, cost, now) {
+      const { limit, window } = policy;
+      const end = instantAt(words, at);
+      if (now >= end || end > now + window || policy.countRefused) return undefined;
+      const used = firstAt(words, at);
+      const after = used + cost;
+      if (limit === 0 || after > limit) return told(policy, false, cost, used, end, now);
+      if (after === limit) return undefined;
+      writeFirst(words, at, after);
+      return told(policy, true, cost, after, end, now);
     },
   },
 };
+
+function told(
+  policy: CompiledPolicy,
+  allowed: boolean,
+  cost: number,
+  used: number,
+  end: number,
+  now: number,
+): Decision {
+  const { limit } = policy;
+  const retryAt = cost > limit || limit === 0 ? Number.POSITIVE_INFINITY : end;
+  return decision(policy, allowed, limit - used, now, used > 0 ? end : now, retryAt, now);
+}
 
 /**
  * A window that has begun ends when it was to end, even if the clock was set back or the policy's window has changed
@@ -69,5 +83,5 @@ export const fixedWindow: Algorithm<FixedWindowState> = {
  */
 function endOfWindow({ anchor, window }: CompiledPolicy, live: FixedWindowState | undefined, now: number): number {
   if (live) return Math.min(live.end, now + window);
-  return anchor === 'epoch' ? now - (now % window) + window : now + window;
+  return anchor === 'epoch' ? now - remainder(now, window) + window : now + window;
 }

@@ -1,6 +1,7 @@
 import { micros } from '../duration.js';
 import type { CompiledPolicy } from '../policy.js';
 import { type Algorithm, decision } from './algorithm.js';
+import { firstAt, instantAt, secondAt, writeCells } from './cells.js';
 
 /** What a penalty policy says besides its limit and window; durations are microseconds. */
 export interface PenaltyTerms {
@@ -76,12 +77,16 @@ export const penalty: Algorithm<PenaltyState> = {
   }),
 
   cells: {
-    read: (cells, at) => ({ breaches: cells[at]!, until: cells[at + 1]!, forgetAt: cells[at + 2]! }),
-    write(cells, at, state) {
-      cells[at] = state.breaches;
-      cells[at + 1] = state.until;
-      cells[at + 2] = state.forgetAt;
+    read(words, at, policy) {
+      const forgetAt = instantAt(words, at);
+      const isBlocked = secondAt(words, at) === 1;
+      return { breaches: firstAt(words, at), until: isBlocked ? forgetAt - termsOf(policy).memory : 0, forgetAt };
     },
+    // The end of a block follows from when it is forgotten, but after a step back of the clock.
+    write: (words, at, { breaches, until, forgetAt }, policy) =>
+      (until === 0 || until === forgetAt - termsOf(policy).memory) &&
+      writeCells(words, at, forgetAt, breaches, until === 0 ? 0 : 1),
+    freshAt: instantAt,
   },
 };
 

@@ -1,6 +1,9 @@
+import type { Decision } from '../decision.js';
 import { micros } from '../duration.js';
+import type { CompiledPolicy } from '../policy.js';
 import { type Algorithm, decision } from './algorithm.js';
-import { ceilDiv, floorDiv } from './arithmetic.js';
+import { ceilDiv, floorDiv, remainder } from './arithmetic.js';
+import { firstAt, instantAt, secondAt, writeCells, writeFirst } from './cells.js';
 
 /** Units of the window that ends at `end`, and of the one before it. */
 export interface SlidingWindowCounterState {
@@ -15,11 +18,9 @@ export interface SlidingWindowCounterState {
  */
 export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
   decide(policy, state, cost, now, take) {
-    const { limit, tick, window } = policy;
-    const ticks = window / tick;
-    const start = now - (now % window);
+    const { limit, window } = policy;
+    const start = now - remainder(now, window);
     const end = start + window;
-    const elapsed = floorDiv(now - start, tick);
 
     // No count may pass the limit, even where the limit was higher when it was taken: products would pass 2^52.
     let current = 0;
@@ -38,7 +39,7 @@ export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
         previous = Math.min(state.current, limit);
       }
     }
-    const weighted = floorDiv(previous * (ticks - elapsed), ticks);
+    const weighted = weigh(policy, previous, now - start);
     const allowed = limit > 0 && current + weighted + cost <= limit;
 
     let after = current;
@@ -47,21 +48,7 @@ export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
 
     const next = after !== current || (take && moved) ? { end, current: after, previous } : state;
 
-    const freshAt =
-      after > 0 ? end + tickOfRoom(after, 0, ticks) * tick : start + tickOfRoom(previous, 0, ticks) * tick;
-
-    let retryAt = Number.POSITIVE_INFINITY;
-    if (!allowed && cost <= limit && limit > 0) {
-      const room = limit - cost - after;
-      retryAt =
-        room >= 0
-          ? start + tickOfRoom(previous, room, ticks) * tick
-          : end + tickOfRoom(after, limit - cost, ticks) * tick;
-    }
-    return {
-      state: next,
-      decision: decision(policy, allowed, limit - after - weighted, now, freshAt, retryAt, now),
-    };
+    return { state: next, decision: told(policy, allowed, cost, end, after, previous, weighted, now) };
   },
 
   giveBack(policy, state, units, at, now) {
@@ -124,14 +111,71 @@ export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
   },
 
   cells: {
-    read: (cells, at) => ({ end: cells[at]!, current: cells[at + 1]!, previous: cells[at + 2]! }),
-    write(cells, at, state) {
-      cells[at] = state.end;
-      cells[at + 1] = state.current;
-      cells[at + 2] = state.previous;
+    read: (words, at) => ({
+      end: instantAt(words, at),
+      current: firstAt(words, at),
+      previous: secondAt(words, at),
+    }),
+    // A window that was another policy's may end elsewhere.
+    write: (words, at, { end, current, previous }, { window }) =>
+      end % window === 0 && writeCells(words, at, end, current, previous),
+    freshAt: (words, at, policy) => freshAt(policy, instantAt(words, at), firstAt(words, at), secondAt(words, at)),
+    consume(words, at, policy, cost, now) {
+      const { limit, window } = policy;
+      const end = instantAt(words, at);
+      const current = firstAt(words, at);
+      const previous = secondAt(words, at);
+      if (now >= end || now < end - window || policy.countRefused) return undefined;
+      if (current === 0 || current > limit || previous > limit) return undefined;
+      const weighted = weigh(policy, previous, now - (end - window));
+      const after = current + cost;
+      if (after + weighted > limit) return told(policy, false, cost, end, current, previous, weighted, now);
+      if (after + weighted === limit) return undefined;
+      writeFirst(words, at, after);
+      return told(policy, true, cost, end, after, previous, weighted, now);
     },
   },
 };
+
+/** What the units of the window before count when so many microseconds of the present one have passed. */
+function weigh({ window, tick }: CompiledPolicy, previous: number, elapsed: number): number {
+  if (previous === 0) return 0;
+  const ticks = window / tick;
+  return floorDiv(previous * (ticks - floorDiv(elapsed, tick)), ticks);
+}
+
+/** What is told once `after` units of the window that ends at `end` are taken. */
+function told(
+  policy: CompiledPolicy,
+  allowed: boolean,
+  cost: number,
+  end: number,
+  after: number,
+  previous: number,
+  weighted: number,
+  now: number,
+): Decision {
+  const { limit, tick, window } = policy;
+  let retryAt = Number.POSITIVE_INFINITY;
+  if (!allowed && cost <= limit && limit > 0) {
+    const ticks = window / tick;
+    const room = limit - cost - after;
+    retryAt =
+      room >= 0
+        ? end - window + tickOfRoom(previous, room, ticks) * tick
+        : end + tickOfRoom(after, limit - cost, ticks) * tick;
+  }
+  const fresh = freshAt(policy, end, after, previous);
+  return decision(policy, allowed, limit - after - weighted, now, fresh, retryAt, now);
+}
+
+/** When units of the window that ends at `end`, and of the one before it, weigh nothing any more. */
+function freshAt({ window, tick }: CompiledPolicy, end: number, current: number, previous: number): number {
+  const ticks = window / tick;
+  return current > 0
+    ? end + tickOfRoom(current, 0, ticks) * tick
+    : end - window + tickOfRoom(previous, 0, ticks) * tick;
+}
 
 /** The tick of a window of `ticks` from which on the `counted` units of the window before weigh at most `room`. */
 function tickOfRoom(counted: number, room: number, ticks: number): number {

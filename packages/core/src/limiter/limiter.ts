@@ -74,9 +74,21 @@ export function createLimiter(options: LimiterOptions): Limiter {
   return new StoreLimiter(options);
 }
 
+interface Single {
+  readonly store: Required<Pick<SyncStore, 'consumeOne'>>;
+  readonly policy: CompiledPolicy;
+}
+
+function singleOf(store: Store, policies: readonly CompiledPolicy[]): Single | undefined {
+  if (policies.length !== 1 || !isSyncStore(store) || store.consumeOne === undefined) return undefined;
+  return { store: store as Single['store'], policy: policies[0]! };
+}
+
 class StoreLimiter implements SyncLimiter {
   readonly #policies: readonly CompiledPolicy[];
   readonly #store: Store;
+  /** Where there is one policy, and a store that takes single charges. */
+  readonly #single: Single | undefined;
   readonly #ownsStore: boolean;
   readonly #onDecision: ((event: DecisionEvent) => void) | undefined;
   readonly #waiting: WaitingRoom;
@@ -100,6 +112,7 @@ class StoreLimiter implements SyncLimiter {
     }
     this.#policies = compilePolicies(Array.isArray(policies) ? policies : [policies], 'policies', { algorithm });
     this.#store = store ?? new MemoryStore({ clock });
+    this.#single = singleOf(this.#store, this.#policies);
     this.#ownsStore = store === undefined;
     this.#unclaim = claim(this.#store, this.#policies, 'createLimiter');
     this.#onDecision = options.onDecision;
@@ -185,13 +198,18 @@ class StoreLimiter implements SyncLimiter {
 
   #consume(key: string, cost: number): MaybePromise<Decision> {
     this.#check(key, cost);
+    if (this.#single !== undefined) {
+      const { store, policy } = this.#single;
+      return this.#tell(store.consumeOne(policy, key, cost), key, cost);
+    }
     const answer = this.#store.consume(this.#charges(key, cost));
     if (isPromise(answer)) return answer.then((decisions) => this.#tell(combine(decisions), key, cost));
     return this.#tell(combine(answer), key, cost);
   }
 
   #tell(decision: Decision, key: string, cost: number): MaybePromise<Decision> {
-    const told: unknown = this.#onDecision?.({ decision, key, cost });
+    if (this.#onDecision === undefined) return decision;
+    const told: unknown = this.#onDecision({ decision, key, cost });
     return isPromise(told) ? told.then(() => decision) : decision;
   }
 

@@ -1,31 +1,29 @@
 import { algorithmOf } from '../algorithms/index.js';
 import type { SlidingWindowLogState } from '../algorithms/sliding-window-log.js';
 import type { CompiledPolicy } from '../policy.js';
+import { Contents } from './contents.js';
 import { type FrameReader, FrameWriter } from './frames.js';
-import { EMPTY, OPEN, REFUSED, ROW, type Shard } from './shard.js';
+import { KeyHash } from './key-hash.js';
+import { BOXED, EMPTY, type Mark, markAt, OPEN, REFUSED, ROW, STATE, shapeAt } from './row.js';
+import type { Shape } from './shapes.js';
+import type { Box, Shard } from './shard.js';
 import { Table } from './table.js';
 
-/** What a dump holds: the secret of the fingerprints, the keys, and the policies by their numbers. */
-export interface Contents {
-  readonly secret: Uint32Array;
-  readonly table: Table;
-  readonly policies: readonly CompiledPolicy[];
-}
-
-/** Stands before each key, its mark added, and tells the end of the keys. */
+/** What the next thing told is; each key names the policy that wrote its state by its place among those told before. */
 const end = 0;
-const withCells = 0;
-/** The one algorithm whose states are not a fixed number of numbers is the log. */
-const withLog = 2;
+const aPolicy = 1;
+/** A key with its row as it is. */
+const aRow = 2;
+/** A key whose state is not in its row: a log, or another one in words. */
+const aLog = 3;
+const aState = 4;
 
 /** A key whose state is a log, as it was when its shard was looked at. A log's arrays only grow at the end. */
 interface Logged {
   readonly low: number;
   readonly high: number;
-  readonly owner: number;
   readonly mark: number;
-  readonly freshAt: number;
-  readonly state: SlidingWindowLogState;
+  readonly box: Box;
 }
 
 /**
@@ -33,80 +31,120 @@ interface Logged {
  * fingerprints, so that whatever splits or is emptied meanwhile, no key that stays is missed, and none is told twice.
  * Keys that are fresh at `now`, and units that requests at work have borrowed, are left out.
  */
-export function* dumped({ secret, table, policies }: Contents, now: () => number): Generator<Uint8Array, void, void> {
-  const writer = new FrameWriter();
-  yield writer.begin();
-  writer.word(secret[0]!);
-  writer.word(secret[1]!);
-
-  for (let from = 0; from < 2 ** 32; ) {
-    const shard = table.shardOf(from | 0);
-    const logs = writeCells(writer, shard, policies, from, now());
-    // A shard that was made when the table was emptied begins before `from`.
-    const width = 2 ** (32 - shard.depth);
-    from += width - (from % width);
-    if (writer.isFull) yield writer.take();
-    for (const log of logs) yield* writeLog(writer, log);
-  }
-  writer.byte(end);
-
-  // Policies that are new since the last key have none in the dump; they do no harm.
-  const count = policies.length;
-  writer.word(count);
-  for (let number = 0; number < count; number++) {
-    writer.text(JSON.stringify(policies[number]));
-    if (writer.isFull) yield writer.take();
-  }
-  if (!writer.isEmpty) yield writer.take();
-  yield writer.take();
+export function* dumped(contents: Contents, now: () => number): Generator<Uint8Array, void, void> {
+  yield* new Telling(contents).chunks(now);
 }
 
-/** Writes the keys of a shard whose fingerprints begin at `from` or later, and hands back those that are logs. */
-function writeCells(
-  writer: FrameWriter,
-  shard: Shard,
-  policies: readonly CompiledPolicy[],
-  from: number,
-  now: number,
-): readonly Logged[] {
-  const logs: Logged[] = [];
-  for (let slot = 0; slot < shard.capacity; slot++) {
-    const mark = shard.marks[slot]!;
-    const freshAt = shard.cells[ROW * slot]!;
-    if (mark === EMPTY || freshAt <= now) continue;
-    const { low, high } = shard.print(slot);
-    if (high >>> 0 < from) continue;
-    const owner = shard.owners[slot]!;
-    const policy = policies[owner]!;
-    if (policy.borrowed) continue;
-    if (algorithmOf(policy.algorithm).cells === undefined) {
-      logs.push({ low, high, owner, mark, freshAt, state: shard.object(slot) as SlidingWindowLogState });
-      continue;
+/** A Telling is one dump under way. */
+class Telling {
+  readonly #contents: Contents;
+  readonly #writer = new FrameWriter();
+  /** Places of the policies told so far, by their shapes and, of boxes, by their owners. */
+  readonly #places = new Map<Shape | number, number>();
+
+  constructor(contents: Contents) {
+    this.#contents = contents;
+  }
+
+  *chunks(now: () => number): Generator<Uint8Array, void, void> {
+    const writer = this.#writer;
+    const { hash, table, owners } = this.#contents;
+    yield writer.begin();
+    writer.word(hash.secret[0]!);
+    writer.word(hash.secret[1]!);
+
+    for (let from = 0; from < 2 ** 32; ) {
+      const shard = table.shardOf(from | 0);
+      const logs = this.#tellRows(shard, from, now());
+      // A shard that was made when the table was emptied begins before `from`.
+      const width = 2 ** (32 - shard.depth);
+      from += width - (from % width);
+      if (writer.isFull) yield writer.take();
+      for (const log of logs) yield* this.#tellLog(log);
     }
-    writeKey(writer, withCells, { low, high, owner, mark, freshAt });
-    for (let i = 1; i < ROW; i++) writer.float(shard.cells[ROW * slot + i]!);
+    writer.byte(end);
+
+    // Policies that are new since the last key have none in the dump; they do no harm.
+    const { policies } = owners;
+    writer.word(policies.length);
+    for (const policy of policies) {
+      writer.text(JSON.stringify(policy));
+      if (writer.isFull) yield writer.take();
+    }
+    if (!writer.isEmpty) yield writer.take();
+    yield writer.take();
   }
-  return logs;
+
+  /** Tells the keys of a shard whose fingerprints begin at `from` or later, and hands back those that are logs. */
+  #tellRows(shard: Shard, from: number, now: number): readonly Logged[] {
+    const { table, owners } = this.#contents;
+    const { words } = shard;
+    const logs: Logged[] = [];
+    for (let row = 0; row < words.length; row += ROW) {
+      if (markAt(words, row) === EMPTY || words[row + 1]! >>> 0 < from || table.freshAt(shard, row) <= now) continue;
+      const { policy, number } = owners.at(table.ownerAt(shard, row));
+      if (policy.borrowed) continue;
+      const shape = shapeAt(words, row);
+      if (shape !== BOXED) {
+        const place = this.#place(table.shapes.at(shape), number, table.shapes.at(shape).policy);
+        this.#writer.byte(aRow);
+        this.#writer.word(place);
+        for (let i = 0; i < ROW; i++) this.#writer.word(words[row + i]!);
+        continue;
+      }
+      const boxed = { low: words[row]!, high: words[row + 1]!, mark: markAt(words, row), box: shard.box(row)! };
+      if (policy.algorithm === 'sliding-window-log') logs.push(boxed);
+      else {
+        this.#tellBoxed(aState, boxed);
+        this.#writer.text(JSON.stringify(boxed.box.state));
+      }
+    }
+    return logs;
+  }
+
+  #tellBoxed(kind: number, { low, high, mark, box }: Logged): void {
+    const place = this.#place(box.owner, box.owner, this.#contents.owners.at(box.owner).policy);
+    this.#writer.byte(kind);
+    this.#writer.word(place);
+    this.#writer.word(low);
+    this.#writer.word(high);
+    this.#writer.byte(mark);
+    this.#writer.float(box.freshAt);
+  }
+
+  *#tellLog(log: Logged): Generator<Uint8Array, void, void> {
+    const { times, totals, head, tail } = log.box.state as SlidingWindowLogState;
+    const writer = this.#writer;
+    this.#tellBoxed(aLog, log);
+    writer.word(tail - head);
+    const before = head > 0 ? totals[head - 1]! : 0;
+    for (let i = head; i < tail; i++) {
+      writer.float(times[i]!);
+      writer.float(totals[i]! - before);
+      if (writer.isFull) yield writer.take();
+    }
+  }
+
+  /** The place of a policy, which is told now if it has not been yet. */
+  #place(name: Shape | number, owner: number, policy: CompiledPolicy): number {
+    let place = this.#places.get(name);
+    if (place === undefined) {
+      place = this.#places.size;
+      this.#places.set(name, place);
+      this.#writer.byte(aPolicy);
+      this.#writer.word(owner);
+      this.#writer.text(JSON.stringify(policy));
+    }
+    return place;
+  }
 }
 
-function writeKey(writer: FrameWriter, kind: number, key: Omit<Logged, 'state'>): void {
-  writer.byte(kind + key.mark);
-  writer.word(key.low);
-  writer.word(key.high);
-  writer.word(key.owner);
-  writer.float(key.freshAt);
-}
-
-function* writeLog(writer: FrameWriter, log: Logged): Generator<Uint8Array, void, void> {
-  const { times, totals, head, tail } = log.state;
-  writeKey(writer, withLog, log);
-  writer.word(tail - head);
-  const before = head > 0 ? totals[head - 1]! : 0;
-  for (let i = head; i < tail; i++) {
-    writer.float(times[i]!);
-    writer.float(totals[i]! - before);
-    if (writer.isFull) yield writer.take();
-  }
+/** A policy that a dump tells of, with the number that its keys know it by. */
+interface Told {
+  readonly at: number;
+  readonly owner: number;
+  readonly policy: CompiledPolicy;
+  readonly shape: Shape;
 }
 
 /**
@@ -117,45 +155,59 @@ export function contentsOf(reader: FrameReader, now: number): Contents {
   reader.begin();
   const secret = Uint32Array.of(reader.word(), reader.word());
   const table = new Table();
-  /** By the numbers of policies, where the first key of each kind stands. */
-  const firsts = { cells: new Map<number, number>(), logs: new Map<number, number>() };
+  const told: Told[] = [];
+  const words = new Int32Array(ROW);
 
-  for (let tag = reader.byte(); tag !== end; tag = reader.byte()) {
+  for (let kind = reader.byte(); kind !== end; kind = reader.byte()) {
     const at = reader.position - 1;
-    const mark = tag > withLog ? tag - withLog : tag;
-    if (mark !== OPEN && mark !== REFUSED) throw reader.fault(`a key of an unknown kind, ${tag}, begins`, at);
-    const low = reader.word() | 0;
-    const high = reader.word() | 0;
-    const owner = reader.word();
-    const freshAt = reader.float();
-    const isLog = tag > withLog;
-    const first = isLog ? firsts.logs : firsts.cells;
-    if (!first.has(owner)) first.set(owner, at);
-    const state = isLog ? logOf(reader) : [reader.float(), reader.float(), reader.float()];
-    if (freshAt <= now) continue;
-
-    const shard = table.shardWithRoom(high);
-    if (shard.find(low, high, owner) >= 0) throw reader.fault('a key is told a second time', at);
-    const slot = shard.add(low, high, owner);
-    table.size++;
-    shard.mark(slot, mark);
-    shard.cells[ROW * slot] = freshAt;
-    if (isLog) shard.setObject(slot, state);
-    else shard.cells.set(state as number[], ROW * slot + 1);
-    shard.freshFrom = Math.min(shard.freshFrom, freshAt);
-    // When it has units again is worked out when that matters: not before the epoch, in any case.
-    if (mark === REFUSED) shard.openFrom = 0;
+    if (kind === aPolicy) {
+      const owner = reader.word();
+      const policy = policyOf(reader);
+      told.push({ at, owner, policy, shape: table.shapes.of(owner, policy) });
+      continue;
+    }
+    if (kind !== aRow && kind !== aLog && kind !== aState)
+      throw reader.fault(`a key of an unknown kind, ${kind}, begins`, at);
+    const by = told[reader.word()];
+    const isLog = by?.policy.algorithm === 'sliding-window-log';
+    if (by === undefined || isLog !== (kind === aLog))
+      throw reader.fault('a key begins that is of no policy told before', at);
+    const { cells } = by.shape;
+    for (let i = 0; i < (kind === aRow ? ROW : STATE); i++) words[i] = reader.word();
+    const mark = kind === aRow ? markAt(words, 0) : reader.byte();
+    if (mark !== OPEN && mark !== REFUSED) throw reader.fault(`a key with an unknown mark, ${mark}, begins`, at);
+    const freshAt = kind === aRow ? cells!.freshAt(words, STATE, by.policy) : reader.float();
+    const state =
+      kind === aRow ? cells!.read(words, STATE, by.policy) : kind === aLog ? logOf(reader) : stateOf(reader);
+    if (freshAt > now) add(reader, table, by, words, mark, state, freshAt, at);
   }
   const policies = policiesOf(reader);
-  for (const [kind, owners] of Object.entries(firsts)) {
-    for (const [owner, at] of owners) {
-      const policy = policies[owner];
-      if (policy !== undefined && (algorithmOf(policy.algorithm).cells === undefined) === (kind === 'logs')) continue;
-      throw reader.fault(`a key begins that is of no policy of the dump, ${owner}`, at);
-    }
+  for (const { at, owner, policy } of told) {
+    if (policies[owner]?.id !== policy.id)
+      throw reader.fault(`a policy begins that is none of the dump, ${policy.id}`, at);
   }
   reader.end();
-  return { secret, table, policies };
+  return new Contents(new KeyHash(secret), table, policies);
+}
+
+function add(
+  reader: FrameReader,
+  table: Table,
+  { owner, shape }: Told,
+  [low, high]: Int32Array,
+  mark: Mark,
+  state: unknown,
+  freshAt: number,
+  at: number,
+): void {
+  const shard = table.shardWithRoom(high!);
+  if (table.find(shard, low!, high!, owner) >= 0) throw reader.fault('a key is told a second time', at);
+  const row = shard.add(low!, high!);
+  table.size++;
+  table.write(shard, row, { number: owner, shape }, state, freshAt);
+  shard.mark(row, mark);
+  // When it has units again is worked out when that matters: not before the epoch, in any case.
+  if (mark === REFUSED) shard.openFrom = 0;
 }
 
 function logOf(reader: FrameReader): SlidingWindowLogState {
@@ -168,30 +220,40 @@ function logOf(reader: FrameReader): SlidingWindowLogState {
   return { times, totals, head: 0, tail: times.length };
 }
 
+function stateOf(reader: FrameReader): unknown {
+  const at = reader.position;
+  const state = objectOf(reader.text());
+  if (state === undefined || !Object.values(state).every(Number.isFinite)) {
+    throw reader.fault('a state begins that this version does not understand', at);
+  }
+  return state;
+}
+
 function policiesOf(reader: FrameReader): readonly CompiledPolicy[] {
   const policies: CompiledPolicy[] = [];
-  for (let left = reader.word(); left > 0; left--) {
-    const at = reader.position;
-    const policy = parsed(reader.text());
-    if (policy === undefined) throw reader.fault('a policy begins that this version does not understand', at);
-    policies.push(policy);
-  }
+  for (let left = reader.word(); left > 0; left--) policies.push(policyOf(reader));
   return policies;
 }
 
 const numbers = ['limit', 'capacity', 'windowMs', 'window', 'tick', 'unit', 'rate'] as const;
 
-function parsed(text: string): CompiledPolicy | undefined {
-  let policy: CompiledPolicy | null;
-  try {
-    policy = JSON.parse(text) as CompiledPolicy | null;
-  } catch {
-    return undefined;
-  }
+function policyOf(reader: FrameReader): CompiledPolicy {
+  const at = reader.position;
+  const policy = objectOf(reader.text()) as CompiledPolicy | undefined;
   const isUsable =
     typeof policy?.id === 'string' &&
     typeof algorithmOf(policy.algorithm)?.decide === 'function' &&
     (policy.algorithm === 'penalty') === (typeof policy.penalty === 'object') &&
     numbers.every((name) => Number.isFinite(policy[name]));
-  return isUsable ? policy! : undefined;
+  if (!isUsable) throw reader.fault('a policy begins that this version does not understand', at);
+  return policy!;
+}
+
+function objectOf(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }

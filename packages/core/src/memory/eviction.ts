@@ -1,8 +1,7 @@
-import { algorithmOf } from '../algorithms/index.js';
 import { micros } from '../duration.js';
-import type { CompiledPolicy } from '../policy.js';
-import { EMPTY, type Mark, OPEN, REFUSED, ROW, type Shard } from './shard.js';
-import type { Table } from './table.js';
+import type { Contents } from './contents.js';
+import { type Mark, markAt, OPEN, REFUSED, ROW } from './row.js';
+import type { Shard } from './shard.js';
 
 /** Candidates among which the key closest to fresh is chosen. */
 const sample = 8;
@@ -11,16 +10,19 @@ const sweepsPerEviction = 4;
 
 /** An Evictor makes room in a full table. It never forgets a key that is being refused before one that is not. */
 export class Evictor {
-  readonly #table: Table;
-  readonly #policies: readonly CompiledPolicy[];
+  #contents: Contents;
   #hand = 0;
   /** Keys forgotten that were not fresh. */
   evictions = 0;
 
-  /** `policies` are those whose numbers the table's owners are. */
-  constructor(table: Table, policies: readonly CompiledPolicy[]) {
-    this.#table = table;
-    this.#policies = policies;
+  constructor(contents: Contents) {
+    this.#contents = contents;
+  }
+
+  /** To be called when the contents are others. */
+  reset(contents: Contents): void {
+    this.#contents = contents;
+    this.#hand = 0;
   }
 
   makeRoom(now: number): void {
@@ -31,10 +33,11 @@ export class Evictor {
   }
 
   #sweepFresh(now: number): boolean {
-    for (let i = 0; i < sweepsPerEviction; i++) {
+    const { table } = this.#contents;
+    for (let i = 0; i < sweepsPerEviction && table.freshFrom <= now; i++) {
       const shard = this.#nextShard(({ freshFrom }) => freshFrom <= now);
-      if (shard === undefined) return false;
-      if (this.#table.sweep(shard, now) > 0) return true;
+      if (shard === undefined) table.updateFreshFrom();
+      else if (table.sweep(shard, now) > 0) return true;
     }
     return false;
   }
@@ -51,19 +54,20 @@ export class Evictor {
 
   #reopen(shard: Shard, now: number): void {
     shard.openFrom = Number.POSITIVE_INFINITY;
-    for (let slot = shard.marks.indexOf(REFUSED); slot >= 0; slot = shard.marks.indexOf(REFUSED, slot + 1)) {
-      const policy = this.#policies[shard.owners[slot]!]!;
-      const { cells } = algorithmOf(policy.algorithm);
-      const state = cells ? cells.read(shard.cells, ROW * slot + 1) : shard.object(slot);
-      const { decision } = algorithmOf(policy.algorithm).decide(policy, state, 1, now, false);
-      if (decision.allowed) shard.mark(slot, OPEN);
+    const { table, owners } = this.#contents;
+    const { words } = shard;
+    for (let row = 0; row < words.length; row += ROW) {
+      if (markAt(words, row) !== REFUSED) continue;
+      const { policy, algorithm } = owners.at(table.ownerAt(shard, row));
+      const { decision } = algorithm.decide(policy, table.read(shard, row), 1, now, false);
+      if (decision.allowed) shard.mark(row, OPEN);
       else shard.openFrom = Math.min(shard.openFrom, now + micros(decision.retryAfter));
     }
   }
 
   /** The next shard around the hand that passes, so that every shard is charged in turn. */
   #nextShard(passes: (shard: Shard) => boolean): Shard | undefined {
-    const { shards } = this.#table;
+    const { shards } = this.#contents.table;
     for (let i = 1; i <= shards.length; i++) {
       const shard = shards[(this.#hand + i) % shards.length]!;
       if (!passes(shard)) continue;
@@ -74,15 +78,19 @@ export class Evictor {
   }
 
   #evict(shard: Shard, mark: Mark): void {
+    const { table } = this.#contents;
     let victim = -1;
-    let slot = this.#hand % shard.capacity;
+    let soonest = Number.POSITIVE_INFINITY;
+    let row = (this.#hand % shard.capacity) * ROW;
     for (let i = 0; i < sample; i++) {
-      slot = shard.marks.indexOf(mark, slot + 1);
-      if (slot < 0) slot = shard.marks.indexOf(mark);
-      if (victim < 0 || shard.cells[ROW * slot]! < shard.cells[ROW * victim]!) victim = slot;
+      row = shard.nextMarked(mark, (row + ROW) % shard.words.length);
+      if (row < 0) return;
+      const freshAt = table.freshAt(shard, row);
+      if (victim >= 0 && freshAt >= soonest) continue;
+      victim = row;
+      soonest = freshAt;
     }
-    if (shard.marks[victim] === EMPTY) return;
-    this.#table.remove(shard, victim);
+    table.remove(shard, victim);
     this.evictions++;
   }
 }

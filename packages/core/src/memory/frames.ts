@@ -3,7 +3,7 @@ import { crc32 } from './checksum.js';
 
 /** What every dump begins with, and the number of its format. */
 const magic = Uint8Array.from([...'sluice\0'].map((character) => character.charCodeAt(0)));
-const format = 1;
+const format = 2;
 
 /** Bytes from which on a frame is handed out. */
 const fullFrom = 65_536;

@@ -1,5 +1,4 @@
-import type { Algorithm, Told } from '../algorithms/algorithm.js';
-import { algorithmOf } from '../algorithms/index.js';
+import type { Told } from '../algorithms/algorithm.js';
 import type { Charge, Refund } from '../charge.js';
 import { type Clock, checkClock, systemClock } from '../clock.js';
 import type { Decision } from '../decision.js';
@@ -8,42 +7,48 @@ import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import type { CompiledPolicy } from '../policy.js';
 import type { Known, SyncStore } from '../store.js';
+import { Contents } from './contents.js';
 import { contentsOf, dumped } from './dump.js';
 import { Evictor } from './eviction.js';
 import { FrameReader } from './frames.js';
-import { KeyHash } from './key-hash.js';
-import { OPEN, REFUSED, ROW, type Shard } from './shard.js';
+import type { Owner } from './owners.js';
+import { checkRoom } from './room.js';
+import { BOXED, OPEN, REFUSED, STATE, shapeAt } from './row.js';
+import type { Shape } from './shapes.js';
+import type { Shard } from './shard.js';
 import { Sweeper } from './sweeper.js';
-import { Table } from './table.js';
 
 export interface MemoryStoreOptions {
-  /** The most keys kept, counted per policy: an integer from 1 to 2^30. @default 1_000_000 */
+  /**
+   * The most keys kept, counted per policy: an integer from 1 to 2^30 for which there is memory, at 40 bytes per key. A
+   * sliding-window log takes more, 16 bytes per grant and about 250 per key, which is not foreseen here.
+   * @default 1_000_000
+   */
   maxKeys?: number;
   /** @default systemClock */
   clock?: Clock;
 }
 
 /**
- * A MemoryStore keeps state in this process, and only while it differs from fresh.
+ * A MemoryStore keeps state in this process, and only while it differs from fresh: some 34 bytes per key, whatever its
+ * length.
  *
- * Keys are kept as 64-bit fingerprints under a secret of the store. Two keys with the same fingerprint would share a
- * budget, which can only refuse too much, never grant too much; with a million keys present the odds are 1 to 37
- * million that any two do, and nobody can search for such keys without the secret.
+ * Keys are kept as 64-bit fingerprints under a secret of the store. Two keys of one policy with the same fingerprint
+ * would share a budget, which can only refuse too much, never grant too much. Among n keys present at once the odds that
+ * any two do are n²/2^65: 1 to 37 million with a million keys, 1 to 3,700 with a hundred million; and nobody can search
+ * for such keys without the secret.
  */
 export class MemoryStore implements SyncStore {
   readonly sync = true;
   readonly #maxKeys: number;
   readonly #clock: Clock;
-  #hash = new KeyHash();
-  readonly #table = new Table();
-  /** Numbers the policies seen, by id; `#policies` has the latest policy of each number. */
-  readonly #numbers = new Map<string, number>();
-  readonly #policies: CompiledPolicy[] = [];
-  readonly #evictor = new Evictor(this.#table, this.#policies);
+  #contents = new Contents();
+  readonly #evictor = new Evictor(this.#contents);
   readonly #sweeper: Sweeper;
   #changes = 0;
-  /** Where the last `#locate` found its key, or -1. */
-  #slot = -1;
+  /** What the last `#locate` found: the policy's owner, and the key's row or -1. */
+  #owner: Owner | undefined;
+  #row = -1;
 
   constructor(options: MemoryStoreOptions = {}) {
     checkNames(options, ['maxKeys', 'clock'], 'MemoryStore');
@@ -54,14 +59,15 @@ export class MemoryStore implements SyncStore {
         `MemoryStore: 'maxKeys' must be an integer from 1 to ${2 ** 30}; got ${show(maxKeys)}.`,
       );
     }
+    checkRoom(maxKeys);
     this.#maxKeys = maxKeys;
     this.#clock = checkClock(clock, 'MemoryStore');
-    this.#sweeper = new Sweeper(this.#table, this.#clock);
+    this.#sweeper = new Sweeper(this.#contents, this.#clock);
   }
 
   /** Keys kept now, counted per policy. Keys that are fresh again are counted until the next sweep. */
   get size(): number {
-    return this.#table.size;
+    return this.#contents.table.size;
   }
 
   /** Keys forgotten before they were fresh again, because the store was full. */
@@ -76,47 +82,54 @@ export class MemoryStore implements SyncStore {
 
   consume(charges: readonly Charge[]): readonly Decision[] {
     const now = this.#now();
-    if (charges.length === 1) return [this.#decide(charges[0]!, now, true)];
+    if (charges.length === 1) {
+      const { policy, key, cost } = charges[0]!;
+      return [this.#consume(policy, key, cost, now)];
+    }
 
-    const decisions = charges.map((charge) => this.#decide(charge, now, false));
+    const decisions = charges.map(({ policy, key, cost }) => this.#decide(policy, key, cost, now, false));
     const granted = decisions.every((decision) => decision.allowed);
-    for (const [i, charge] of charges.entries()) {
+    for (const [i, { policy, key, cost }] of charges.entries()) {
       // What only looks has its answer.
-      if (granted && charge.cost === 0) continue;
+      if (granted && cost === 0) continue;
       // When one refuses, only refusals are decided for good: they may count, or bring a state back to the present.
-      if (granted || !decisions[i]!.allowed || charge.policy.countRefused) {
-        decisions[i] = this.#decide(charge, now, true);
+      if (granted || !decisions[i]!.allowed || policy.countRefused) {
+        decisions[i] = this.#decide(policy, key, cost, now, true);
       }
     }
     return decisions;
   }
 
+  consumeOne(policy: CompiledPolicy, key: string, cost: number): Decision {
+    return this.#consume(policy, key, cost, this.#now());
+  }
+
   peek(charges: readonly Charge[]): readonly Decision[] {
     const now = this.#now();
-    return charges.map((charge) => this.#decide(charge, now, false));
+    return charges.map(({ policy, key, cost }) => this.#decide(policy, key, cost, now, false));
   }
 
   release(refunds: readonly Refund[]): void {
     const now = this.#now();
     for (const { policy, key, cost, at } of refunds) {
-      const shard = this.#locate(key, policy);
-      const slot = this.#slot;
-      if (slot < 0) continue;
-      const algorithm = algorithmOf(policy.algorithm);
+      const shard = this.#locate(policy, key);
+      const row = this.#row;
+      if (row < 0) continue;
+      const { algorithm } = this.#owner!;
       const grantedAt = at === undefined ? undefined : micros(at);
-      const before = this.#read(shard, slot, algorithm);
-      const isFresh = shard.cells[ROW * slot]! <= now;
-      const state = isFresh ? undefined : algorithm.giveBack(policy, before, cost, grantedAt, now);
-      if (state === undefined) this.#remove(shard, slot);
-      else if (state !== before)
-        this.#write(shard, slot, policy, state, algorithm.decide(policy, state, 0, now, false).decision);
+      const before = this.#known(shard, row, now);
+      const state = before === undefined ? undefined : algorithm.giveBack(policy, before, cost, grantedAt, now);
+      if (state === undefined) this.#remove(shard, row);
+      else if (state !== before) {
+        this.#write(shard, row, state, algorithm.decide(policy, state, 0, now, false).decision);
+      }
     }
   }
 
   reset(key: string, policies: readonly CompiledPolicy[]): void {
     for (const policy of policies) {
-      const shard = this.#locate(key, policy);
-      if (this.#slot >= 0) this.#remove(shard, this.#slot);
+      const shard = this.#locate(policy, key);
+      if (this.#row >= 0) this.#remove(shard, this.#row);
     }
   }
 
@@ -126,16 +139,14 @@ export class MemoryStore implements SyncStore {
    */
   recall(policy: CompiledPolicy, key: string, told: Told): void {
     const now = this.#now();
-    const shard = this.#locate(key, policy);
-    const slot = this.#slot;
+    const shard = this.#locate(policy, key);
+    const row = this.#row;
     if (micros(told.at) + micros(told.resetAfter) <= now) {
-      if (slot >= 0) this.#remove(shard, slot);
+      if (row >= 0) this.#remove(shard, row);
       return;
     }
-    const algorithm = algorithmOf(policy.algorithm);
-    const known = slot >= 0 && shard.cells[ROW * slot]! > now;
-    const before = known ? this.#read(shard, slot, algorithm) : undefined;
-    this.#keep(shard, slot, policy, algorithm.recall(policy, told, before), told, now);
+    const before = row < 0 ? undefined : this.#known(shard, row, now);
+    this.#keep(shard, this.#owner!.algorithm.recall(policy, told, before), told, now);
   }
 
   lower(known: readonly Known[]): void {
@@ -144,18 +155,18 @@ export class MemoryStore implements SyncStore {
       const { policy, key } = told;
       const freshAt = micros(told.at) + micros(told.resetAfter);
       if (freshAt <= now) continue;
-      const shard = this.#locate(key, policy);
-      const slot = this.#slot;
-      const algorithm = algorithmOf(policy.algorithm);
+      const shard = this.#locate(policy, key);
+      const row = this.#row;
+      const { algorithm } = this.#owner!;
       let state = algorithm.recall(policy, told, undefined);
-      if (slot >= 0 && shard.cells[ROW * slot]! > now) {
-        const before = this.#read(shard, slot, algorithm);
+      const before = row < 0 ? undefined : this.#known(shard, row, now);
+      if (before !== undefined) {
         const { remaining } = algorithm.decide(policy, before, 0, now, false).decision;
-        if (remaining <= told.remaining && shard.cells[ROW * slot]! >= freshAt) continue;
+        if (remaining <= told.remaining && this.#contents.table.freshAt(shard, row) >= freshAt) continue;
         state = algorithm.worse(policy, before, state, now);
       }
       const { decision } = algorithm.decide(policy, state, 0, now, false);
-      this.#keep(shard, slot, policy, state, decision, now);
+      this.#keep(shard, state, decision, now);
     }
   }
 
@@ -168,10 +179,9 @@ export class MemoryStore implements SyncStore {
    * @throws SluiceError `UNUSABLE_STATE` when another dump was restored meanwhile.
    */
   *dump(): Generator<Uint8Array, void, void> {
-    const hash = this.#hash;
-    const contents = { secret: hash.secret, table: this.#table, policies: this.#policies };
+    const contents = this.#contents;
     for (const chunk of dumped(contents, () => this.#now())) {
-      if (this.#hash !== hash) {
+      if (this.#contents !== contents) {
         throw new SluiceError(
           'UNUSABLE_STATE',
           'This dump is of a MemoryStore that has been restored from another since it began. Begin a new one.',
@@ -189,24 +199,17 @@ export class MemoryStore implements SyncStore {
    */
   restore(chunks: Iterable<Uint8Array>): void {
     const now = this.#now();
-    const { secret, table, policies } = contentsOf(new FrameReader(chunks), now);
-    this.#hash = new KeyHash(secret);
-    this.#policies.length = 0;
-    this.#numbers.clear();
-    for (const [number, policy] of policies.entries()) {
-      this.#policies.push(policy);
-      this.#numbers.set(policy.id, number);
-    }
-    this.#table.adopt(table);
+    this.#contents = contentsOf(new FrameReader(chunks), now);
     this.#changes++;
-    while (this.#table.size > this.#maxKeys) this.#evictor.makeRoom(now);
-    if (this.#table.size > 0) this.#sweeper.start();
+    this.#evictor.reset(this.#contents);
+    while (this.size > this.#maxKeys) this.#evictor.makeRoom(now);
+    this.#sweeper.reset(this.#contents);
   }
 
   /** Forgets everything, and stops looking for keys to forget. */
   close(): void {
     this.#sweeper.stop();
-    this.#table.clear();
+    this.#contents.table.clear();
     this.#changes++;
   }
 
@@ -219,75 +222,113 @@ export class MemoryStore implements SyncStore {
     );
   }
 
-  /** The shard in which the key is or would be; `#slot` says where. */
-  #locate(key: string, policy: CompiledPolicy): Shard {
-    let owner = this.#numbers.get(policy.id);
-    if (owner === undefined) {
-      owner = this.#policies.length;
-      this.#numbers.set(policy.id, owner);
-    }
-    this.#policies[owner] = policy;
-    this.#hash.hash(key, owner);
-    const shard = this.#table.shardOf(this.#hash.high);
-    this.#slot = shard.find(this.#hash.low, this.#hash.high, owner);
+  /** The shard in which the key is or would be; `#owner` and `#row` say whose and where. */
+  #locate(policy: CompiledPolicy, key: string): Shard {
+    const { hash, table, owners } = this.#contents;
+    const owner = owners.of(policy);
+    hash.hash(key, owner.number);
+    const shard = table.shardOf(hash.high);
+    this.#owner = owner;
+    this.#row = table.find(shard, hash.low, hash.high, owner.number);
     return shard;
   }
 
-  #decide({ policy, key, cost }: Charge, now: number, take: boolean): Decision {
-    const shard = this.#locate(key, policy);
-    const slot = this.#slot;
-    const algorithm = algorithmOf(policy.algorithm);
-    const known = slot >= 0 && shard.cells[ROW * slot]! > now;
-    const before = known ? this.#read(shard, slot, algorithm) : undefined;
-    const { state, decision } = algorithm.decide(policy, before, cost, now, take);
-    if (!take) return decision;
+  /** What the row says, if it says anything yet at `now`. */
+  #known(shard: Shard, row: number, now: number): unknown {
+    const { table } = this.#contents;
+    return table.freshAt(shard, row) > now ? table.read(shard, row) : undefined;
+  }
 
-    if (state !== before && state !== undefined) {
-      this.#keep(shard, slot, policy, state, decision, now);
-    } else if (known && !decision.allowed && decision.retryAfter !== Number.POSITIVE_INFINITY) {
-      shard.mark(slot, REFUSED);
-      shard.openFrom = Math.min(shard.openFrom, now + micros(decision.retryAfter));
+  #consume(policy: CompiledPolicy, key: string, cost: number, now: number): Decision {
+    const { hash, table, owners } = this.#contents;
+    const owner = owners.of(policy);
+    hash.hash(key, owner.number);
+    const shard = table.shardOf(hash.high);
+    const row = shard.find(hash.low, hash.high);
+    const decision = row < 0 ? undefined : consumeInPlace(shard.words, row, owner.shape, policy, cost, now);
+    if (decision === undefined) {
+      this.#owner = owner;
+      this.#row = table.find(shard, hash.low, hash.high, owner.number);
+      return this.#decideAt(shard, policy, cost, now, true);
+    }
+    if (!decision.allowed) this.#markRefused(shard, row, decision, now);
+    else {
+      shard.mark(row, OPEN);
+      if (cost > 0) this.#changes++;
     }
     return decision;
   }
 
-  #keep(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, told: Told, now: number): void {
-    if (slot >= 0) this.#write(shard, slot, policy, state, told);
-    else this.#add(policy, state, told, now);
+  #decide(policy: CompiledPolicy, key: string, cost: number, now: number, take: boolean): Decision {
+    return this.#decideAt(this.#locate(policy, key), policy, cost, now, take);
   }
 
-  #add(policy: CompiledPolicy, state: unknown, told: Told, now: number): void {
-    if (this.#table.size >= this.#maxKeys) this.#evictor.makeRoom(now);
-    const { low, high } = this.#hash;
-    const shard = this.#table.shardWithRoom(high);
-    const slot = shard.add(low, high, this.#numbers.get(policy.id)!);
-    this.#table.size++;
-    this.#write(shard, slot, policy, state, told);
+  /** Decides on the key that was located last. */
+  #decideAt(shard: Shard, policy: CompiledPolicy, cost: number, now: number, take: boolean): Decision {
+    const row = this.#row;
+    const before = row < 0 ? undefined : this.#known(shard, row, now);
+    const { state, decision } = this.#owner!.algorithm.decide(policy, before, cost, now, take);
+    if (!take) return decision;
+
+    if (state !== before && state !== undefined) {
+      this.#keep(shard, state, decision, now);
+    } else if (before !== undefined && !decision.allowed) {
+      this.#markRefused(shard, row, decision, now);
+    }
+    return decision;
+  }
+
+  /** A cost that can never pass says nothing of the key. */
+  #markRefused(shard: Shard, row: number, { retryAfter }: Decision, now: number): void {
+    if (retryAfter === Number.POSITIVE_INFINITY) return;
+    shard.mark(row, REFUSED);
+    const openFrom = now + micros(retryAfter);
+    if (openFrom < shard.openFrom) shard.openFrom = openFrom;
+  }
+
+  /** Writes the state of the key that was located last. */
+  #keep(shard: Shard, state: unknown, told: Told, now: number): void {
+    if (this.#row >= 0) this.#write(shard, this.#row, state, told);
+    else this.#add(state, told, now);
+  }
+
+  #add(state: unknown, told: Told, now: number): void {
+    const { hash, table } = this.#contents;
+    if (table.size >= this.#maxKeys) this.#evictor.makeRoom(now);
+    const shard = table.shardWithRoom(hash.high);
+    const row = shard.add(hash.low, hash.high);
+    table.size++;
+    this.#write(shard, row, state, told);
     this.#sweeper.keyAdded(now);
   }
 
-  #remove(shard: Shard, slot: number): void {
+  #remove(shard: Shard, row: number): void {
     this.#changes++;
-    this.#table.remove(shard, slot);
+    this.#contents.table.remove(shard, row);
   }
 
-  #read(shard: Shard, slot: number, algorithm: Algorithm<unknown>): unknown {
-    return algorithm.cells ? algorithm.cells.read(shard.cells, ROW * slot + 1) : shard.object(slot);
-  }
-
-  #write(shard: Shard, slot: number, policy: CompiledPolicy, state: unknown, told: Told): void {
+  #write(shard: Shard, row: number, state: unknown, told: Told): void {
     this.#changes++;
     const now = micros(told.at);
-    const freshAt = now + micros(told.resetAfter);
-    shard.cells[ROW * slot] = freshAt;
-    if (freshAt < shard.freshFrom) shard.freshFrom = freshAt;
-    const algorithm = algorithmOf(policy.algorithm);
-    if (algorithm.cells) algorithm.cells.write(shard.cells, ROW * slot + 1, state);
-    else shard.setObject(slot, state);
-
-    shard.mark(slot, told.remaining > 0 ? OPEN : REFUSED);
+    const owner = this.#owner!;
+    this.#contents.table.write(shard, row, owner, state, now + micros(told.resetAfter));
+    shard.mark(row, told.remaining > 0 ? OPEN : REFUSED);
     if (told.remaining > 0) return;
-    const next = algorithm.decide(policy, state, 1, now, false).decision;
+    const next = owner.algorithm.decide(owner.policy, state, 1, now, false).decision;
     shard.openFrom = Math.min(shard.openFrom, now + micros(next.retryAfter));
   }
+}
+
+/** Decides where the state is, if it is of the shape that the policy writes; see Cells. */
+function consumeInPlace(
+  words: Int32Array,
+  row: number,
+  shape: Shape,
+  policy: CompiledPolicy,
+  cost: number,
+  now: number,
+): Decision | undefined {
+  const number = shapeAt(words, row);
+  if (number === BOXED || number !== shape.number) return undefined;
+  return shape.cells!.consume?.(words, row + STATE, policy, cost, now);
 }

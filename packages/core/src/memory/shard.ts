@@ -1,30 +1,42 @@
-/** What a slot holds: nothing, a key that has units left, or a key that is being refused. */
-export const EMPTY = 0;
-export const OPEN = 1;
-export const REFUSED = 2;
-export type Mark = typeof OPEN | typeof REFUSED;
+import { BOXED, EMPTY, type Mark, markAt, OPEN, ROW, STATE, setMark, shapeAt } from './row.js';
 
-/** Numbers per slot in `cells`: the instant at which the key is fresh, then its state. */
-export const ROW = 4;
+/** The share of the rows that may be taken: beyond, the way to a key becomes long. */
+const fullest = 0.8;
+/** The share that is taken after a growth or a split. */
+const roomy = 0.7;
+
+/** Rows in which so many keys have room to grow. */
+export function capacityFor(keys: number): number {
+  return Math.max(8, Math.ceil((keys + 1) / roomy));
+}
+
+/** A Box keeps a state that does not fit into a row. */
+export interface Box {
+  readonly owner: number;
+  readonly state: unknown;
+  /** The instant from which on the state says nothing. */
+  readonly freshAt: number;
+}
 
 /**
- * A Shard is one part of the table: open addressing with linear probing over typed arrays, so that a key is no object
- * for the garbage collector. A key is known by its 64-bit fingerprint and the number of its policy, its owner.
+ * A Shard is one part of the table: open addressing with linear probing over rows of 32-bit words, so that a key is no
+ * object for the garbage collector. Its capacity is any number: what a fingerprint's lower half is of 2^32, its first
+ * row is of the capacity. A row is named by the index of its first word.
  */
 export class Shard {
   /** How many leading bits of the fingerprint all keys of this shard share. */
   readonly depth: number;
   readonly capacity: number;
-  readonly marks: Uint8Array;
-  readonly owners: Uint32Array;
-  readonly cells: Float64Array;
-  readonly #prints: Int32Array;
-  /** States that are not a fixed number of numbers; allocated when the first one comes. */
-  #objects: unknown[] | undefined;
+  readonly words: Int32Array;
+  readonly #scale: number;
+  readonly #most: number;
+  /** By the number in the row, from 1 on; allocated when the first one comes. */
+  #boxes: (Box | undefined)[] | undefined;
+  readonly #freeBoxes: number[] = [];
   /** Where the shard stands in its table's list. */
   position = 0;
   count = 0;
-  /** How many slots are marked OPEN. */
+  /** How many rows are marked OPEN. */
   open = 0;
   /** No key is fresh before this instant. */
   freshFrom = Number.POSITIVE_INFINITY;
@@ -34,111 +46,116 @@ export class Shard {
   constructor(depth: number, capacity: number) {
     this.depth = depth;
     this.capacity = capacity;
-    this.marks = new Uint8Array(capacity);
-    this.owners = new Uint32Array(capacity);
-    this.cells = new Float64Array(capacity * ROW);
-    this.#prints = new Int32Array(capacity * 2);
+    this.words = new Int32Array(capacity * ROW);
+    this.#scale = capacity / 2 ** 32;
+    this.#most = Math.floor(capacity * fullest);
+  }
+
+  /** An empty shard for keys of this one. */
+  successor(depth: number, capacity: number): Shard {
+    const shard = new Shard(depth, capacity);
+    shard.freshFrom = this.freshFrom;
+    shard.openFrom = this.openFrom;
+    return shard;
   }
 
   get isFull(): boolean {
-    return this.count >= this.capacity * 0.75;
+    return this.count >= this.#most;
   }
 
-  /** The slot of that key, or -1. */
-  find(low: number, high: number, owner: number): number {
-    const mask = this.capacity - 1;
-    const prints = this.#prints;
-    for (let slot = low & mask; this.marks[slot] !== EMPTY; slot = (slot + 1) & mask) {
-      if (prints[2 * slot] === low && prints[2 * slot + 1] === high && this.owners[slot] === owner) return slot;
+  /** The row of a key with that fingerprint, or -1; behind `after`, if that is one. */
+  find(low: number, high: number, after = -1): number {
+    const words = this.words;
+    for (let row = after < 0 ? this.#home(low) : this.#next(after); words[row + 3]! >>> 30 !== EMPTY; ) {
+      if (words[row] === low && words[row + 1] === high) return row;
+      row += ROW;
+      if (row === words.length) row = 0;
     }
     return -1;
   }
 
-  /** The halves of the fingerprint in that slot, signed 32-bit integers. */
-  print(slot: number): { readonly low: number; readonly high: number } {
-    return { low: this.#prints[2 * slot]!, high: this.#prints[2 * slot + 1]! };
-  }
-
-  /** Takes an empty slot for a key that is not there yet. The shard must not be full. */
-  add(low: number, high: number, owner: number): number {
-    const mask = this.capacity - 1;
-    let slot = low & mask;
-    while (this.marks[slot] !== EMPTY) slot = (slot + 1) & mask;
-    this.#prints[2 * slot] = low;
-    this.#prints[2 * slot + 1] = high;
-    this.owners[slot] = owner;
-    this.marks[slot] = OPEN;
-    this.open++;
+  /** Takes an empty row for a key that is not there yet. The shard must not be full. */
+  add(low: number, high: number, mark: Mark = OPEN): number {
+    const words = this.words;
+    let row = this.#home(low);
+    while (markAt(words, row) !== EMPTY) row = this.#next(row);
+    words[row] = low;
+    words[row + 1] = high;
+    setMark(words, row, mark);
+    if (mark === OPEN) this.open++;
     this.count++;
-    return slot;
+    return row;
   }
 
-  mark(slot: number, mark: Mark): void {
-    if (this.marks[slot] === mark) return;
-    this.marks[slot] = mark;
+  mark(row: number, mark: Mark): void {
+    if (markAt(this.words, row) === mark) return;
+    setMark(this.words, row, mark);
     this.open += mark === OPEN ? 1 : -1;
   }
 
-  object(slot: number): unknown {
-    return this.#objects?.[slot];
+  /** The box of a row whose shape is BOXED; a row that is new has none. */
+  box(row: number): Box | undefined {
+    return this.#boxes?.[this.words[row + STATE]!];
   }
 
-  setObject(slot: number, value: unknown): void {
-    this.#objects ??= new Array(this.capacity).fill(undefined);
-    this.#objects[slot] = value;
+  /** To be called with a row that is new, or has a box. */
+  setBox(row: number, box: Box): void {
+    this.#boxes ??= [undefined];
+    if (this.words[row + STATE] === 0) this.words[row + STATE] = this.#freeBoxes.pop() ?? this.#boxes.length;
+    this.#boxes[this.words[row + STATE]!] = box;
   }
 
-  /** Empties a slot, and moves up the keys that a probe would no longer reach behind the hole. */
-  remove(slot: number): void {
-    const mask = this.capacity - 1;
-    if (this.marks[slot] === OPEN) this.open--;
+  dropBox(number: number): void {
+    if (number === 0) return;
+    this.#boxes![number] = undefined;
+    this.#freeBoxes.push(number);
+  }
+
+  /** The first row from that one on, around the end, that has the mark; -1 where none has. */
+  nextMarked(mark: Mark, from: number): number {
+    let row = from;
+    for (let i = 0; i < this.capacity; i++) {
+      if (markAt(this.words, row) === mark) return row;
+      row = this.#next(row);
+    }
+    return -1;
+  }
+
+  /** Empties a row, and moves up the keys that a probe would no longer reach behind the hole. */
+  remove(row: number): void {
+    const words = this.words;
+    if (shapeAt(words, row) === BOXED) this.dropBox(words[row + STATE]!);
+    if (markAt(words, row) === OPEN) this.open--;
     this.count--;
-    let hole = slot;
-    for (let i = (slot + 1) & mask; this.marks[i] !== EMPTY; i = (i + 1) & mask) {
-      const home = this.#prints[2 * i]! & mask;
-      if (((i - home) & mask) < ((i - hole) & mask)) continue;
-      this.#write(hole, this, i);
+    let hole = row;
+    for (let i = this.#next(row); markAt(words, i) !== EMPTY; i = this.#next(i)) {
+      const home = this.#home(words[i]!);
+      if (this.#distance(home, i) < this.#distance(hole, i)) continue;
+      words.copyWithin(hole, i, i + ROW);
       hole = i;
     }
-    this.marks[hole] = EMPTY;
-    if (this.#objects) this.#objects[hole] = undefined;
+    words.fill(0, hole, hole + ROW);
   }
 
-  /** Spreads all keys over other shards, by the function that names each one's shard from the upper half of its print. */
-  moveTo(shardOf: (high: number) => Shard): void {
-    for (let slot = 0; slot < this.capacity; slot++) {
-      if (this.marks[slot] === EMPTY) continue;
-      const low = this.#prints[2 * slot]!;
-      const high = this.#prints[2 * slot + 1]!;
-      const shard = shardOf(high);
-      const to = shard.add(low, high, this.owners[slot]!);
-      shard.mark(to, this.marks[slot] as Mark);
-      shard.#write(to, this, slot);
-      shard.freshFrom = Math.min(shard.freshFrom, this.cells[ROW * slot]!);
-      shard.openFrom = this.openFrom;
-    }
+  /** Copies a key of another shard, which is not to be used any more. */
+  take(from: Shard, row: number): void {
+    const to = this.add(from.words[row]!, from.words[row + 1]!, markAt(from.words, row) as Mark);
+    for (let i = STATE; i < ROW; i++) this.words[to + i] = from.words[row + i]!;
+    if (shapeAt(this.words, to) !== BOXED) return;
+    this.words[to + STATE] = 0;
+    this.setBox(to, from.box(row)!);
   }
 
-  /** Removes the keys that are as fresh as new at `now`; says how many. */
-  sweep(now: number): number {
-    const before = this.count;
-    this.freshFrom = Number.POSITIVE_INFINITY;
-    for (let slot = 0; slot < this.capacity; slot++) {
-      // A removal may move another key into the slot, so the slot is looked at again.
-      while (this.marks[slot] !== EMPTY && this.cells[ROW * slot]! <= now) this.remove(slot);
-      if (this.marks[slot] !== EMPTY && this.cells[ROW * slot]! < this.freshFrom) {
-        this.freshFrom = this.cells[ROW * slot]!;
-      }
-    }
-    return before - this.count;
+  #home(low: number): number {
+    return Math.floor((low >>> 0) * this.#scale) * ROW;
   }
 
-  #write(slot: number, from: Shard, at: number): void {
-    this.#prints[2 * slot] = from.#prints[2 * at]!;
-    this.#prints[2 * slot + 1] = from.#prints[2 * at + 1]!;
-    this.owners[slot] = from.owners[at]!;
-    this.marks[slot] = from.marks[at]!;
-    for (let i = 0; i < ROW; i++) this.cells[ROW * slot + i] = from.cells[ROW * at + i]!;
-    if (from.#objects) this.setObject(slot, from.#objects[at]);
+  #next(row: number): number {
+    return row + ROW === this.words.length ? 0 : row + ROW;
+  }
+
+  /** Words from one row on to another, around the end. */
+  #distance(from: number, to: number): number {
+    return to >= from ? to - from : to - from + this.words.length;
   }
 }

@@ -1,13 +1,13 @@
 import type { Clock } from '../clock.js';
-import type { Table } from './table.js';
+import type { Contents } from './contents.js';
 
 /** How often keys that are as fresh as new again are looked for, in milliseconds. */
 const interval = 1_000;
 /** Pause after a slice of a sweep that is not through, in milliseconds. */
 const pause = 2;
-/** Slots looked at in one slice at most. */
+/** Rows looked at in one slice at most, but for the last shard. */
 const slice = 8_192;
-/** Microseconds after which a slice ends with the shard at hand: until the code is compiled, slots take far longer. */
+/** Microseconds after which a slice ends with the shard at hand: until the code is compiled, rows take far longer. */
 const budget = 500;
 /** A process that never yields to timers sweeps a slice per so many new keys. */
 const newKeysPerSlice = 1_024;
@@ -17,14 +17,14 @@ const newKeysPerSlice = 1_024;
  * while there are keys, and never does more than a slice of work at a time.
  */
 export class Sweeper {
-  readonly #table: Table;
+  #contents: Contents;
   readonly #clock: Clock;
   #cancel: (() => void) | undefined;
   #hand = 0;
   #added = 0;
 
-  constructor(table: Table, clock: Clock) {
-    this.#table = table;
+  constructor(contents: Contents, clock: Clock) {
+    this.#contents = contents;
     this.#clock = clock;
   }
 
@@ -32,6 +32,13 @@ export class Sweeper {
   keyAdded(now: number): void {
     this.start();
     if (++this.#added % newKeysPerSlice === 0) this.#sweepSlice(now);
+  }
+
+  /** To be called when the contents are others. */
+  reset(contents: Contents): void {
+    this.#contents = contents;
+    this.#hand = 0;
+    if (contents.table.size > 0) this.start();
   }
 
   start(): void {
@@ -50,21 +57,24 @@ export class Sweeper {
   #run(): void {
     this.#cancel = undefined;
     const done = this.#sweepSlice(this.#clock.now());
-    if (this.#table.size > 0) this.#arm(done ? interval : pause);
+    if (this.#contents.table.size > 0) this.#arm(done ? interval : pause);
   }
 
   /** Sweeps shards in which a key is due, until the slice is used up; says whether none is left. */
   #sweepSlice(now: number): boolean {
+    const { table } = this.#contents;
+    if (table.freshFrom > now) return true;
     const end = this.#clock.now() + budget;
     let left = slice;
-    for (let i = 0; i < this.#table.shards.length; i++) {
-      this.#hand = (this.#hand + 1) % this.#table.shards.length;
-      const shard = this.#table.shards[this.#hand]!;
+    for (let i = 0; i < table.shards.length; i++) {
+      this.#hand = (this.#hand + 1) % table.shards.length;
+      const shard = table.shards[this.#hand]!;
       if (shard.freshFrom > now) continue;
       if (left <= 0 || (left < slice && this.#clock.now() > end)) return false;
       left -= shard.capacity;
-      this.#table.sweep(shard, now);
+      table.sweep(shard, now);
     }
+    table.updateFreshFrom();
     return true;
   }
 }

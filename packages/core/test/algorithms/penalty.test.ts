@@ -196,15 +196,6 @@ describe('a penalty', () => {
       key.now += micros(retryAfter);
     }
   });
-
-  it('keeps its state in three numbers', () => {
-    const key = new Key(blockOf({ blockFor: '15m', escalate: true }));
-    key.consume();
-    const cells = new Float64Array(5);
-    algorithmOf('penalty').cells!.write(cells, 1, key.state);
-    expect(algorithmOf('penalty').cells!.read(cells, 1)).toEqual(key.state);
-    expect([cells[0], cells[4]]).toEqual([0, 0]);
-  });
 });
 
 describe('a penalty, when the clock is set back', () => {

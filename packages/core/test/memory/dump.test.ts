@@ -353,9 +353,9 @@ describe('what is no whole dump is refused', () => {
 
   test('where it is something else, or of another format', () => {
     expect(faultOf(Buffer.from('{"rules": []}')).message).toContain('at byte 0, this is no dump of a MemoryStore');
-    const newer = Uint8Array.from(whole);
-    newer[7] = 2;
-    expect(faultOf(newer).message).toContain('at byte 7, its format is 2, and this version knows 1 only');
+    const other = Uint8Array.from(whole);
+    other[7] = 1;
+    expect(faultOf(other).message).toContain('at byte 7, its format is 1, and this version knows 2 only');
   });
 
   test('and the store goes on as it was', () => {
