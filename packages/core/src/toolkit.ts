@@ -5,6 +5,7 @@ export { micros, parseDuration } from './duration.js';
 export { messageOf, show } from './errors.js';
 export { masked, readEntry } from './identity/entry.js';
 export { KeyNames } from './identity/key-names.js';
+export { checkShare } from './leases/lease-options.js';
 export { checkLogger } from './logger.js';
 export { abandon } from './maybe-promise.js';
 export { Memo } from './memo.js';

@@ -11,13 +11,16 @@ export class Inspection {
   readonly #client: RedisClient;
   readonly #connection: Connection;
   readonly #warn: (message: string) => void;
+  /** What is told where servers have replicas. */
+  readonly #whenReplicated: string | undefined;
   #isClientKnown = false;
   #server: 'unknown' | 'asked' | 'known' = 'unknown';
 
-  constructor(client: RedisClient, connection: Connection, warn: (message: string) => void) {
+  constructor(client: RedisClient, connection: Connection, warn: (message: string) => void, whenReplicated?: string) {
     this.#client = client;
     this.#connection = connection;
     this.#warn = warn;
+    this.#whenReplicated = whenReplicated;
   }
 
   get isDue(): boolean {
@@ -28,27 +31,45 @@ export class Inspection {
   begin(key: string): void {
     this.#server = 'asked';
     const warning = this.#isClientKnown ? undefined : clientWarning(this.#client);
-    this.#isClientKnown = true;
     if (warning !== undefined) this.#warn(warning);
-    const tell = (warnings: readonly string[]) => {
+    const isReplicated = expectsReplicas(this.#client);
+    if (isReplicated && !this.#isClientKnown) this.#tellOfReplicas();
+    this.#isClientKnown = true;
+    const tell = ({ warnings, hasReplicas }: ServerSettings) => {
       this.#server = 'known';
       for (const warning of warnings) this.#warn(warning);
+      if (hasReplicas && !isReplicated) this.#tellOfReplicas();
     };
     // What the server does not tell now it is asked again on the next connection.
-    serverWarnings(this.#client, this.#connection, key).then(tell, () => {});
+    settingsOf(this.#client, this.#connection, key).then(tell, () => {});
   }
 
   /** There is another connection: a server that did not answer is asked with the next use. */
   renew(): void {
     if (this.#server === 'asked') this.#server = 'unknown';
   }
+
+  #tellOfReplicas(): void {
+    if (this.#whenReplicated !== undefined) this.#warn(this.#whenReplicated);
+  }
 }
 
-/** Asks the server that keeps `key` how it is set. Resolves to what is wrong with that; what it does not tell is right. */
-async function serverWarnings(client: RedisClient, connection: Connection, key: string): Promise<readonly string[]> {
+interface ServerSettings {
+  readonly warnings: readonly string[];
+  readonly hasReplicas: boolean;
+}
+
+/** Whether a client follows its servers to their replicas. */
+function expectsReplicas({ isCluster, options }: RedisClient): boolean {
+  const { sentinels } = (options ?? {}) as { sentinels?: unknown };
+  return isCluster === true || (Array.isArray(sentinels) && sentinels.length > 0);
+}
+
+/** Asks the server that keeps `key` how it is set, and what is wrong with that; what it does not tell is right. */
+async function settingsOf(client: RedisClient, connection: Connection, key: string): Promise<ServerSettings> {
   if (!connection.isReady) await connection.untilReady();
   const told = await client.eval(inspect, 1, key);
-  const [policy, limit, role] = (Array.isArray(told) ? told : []).map(String);
+  const [policy, limit, role, replicas] = (Array.isArray(told) ? told : []).map(String);
   const warnings: string[] = [];
   if (policy !== undefined && policy !== '' && policy !== 'noeviction' && limit !== '0') {
     warnings.push(
@@ -61,5 +82,5 @@ async function serverWarnings(client: RedisClient, connection: Connection, key: 
       'RedisStore: the server is a replica, and takes no writes. Connect to the master, or let sentinels name it.',
     );
   }
-  return warnings;
+  return { warnings, hasReplicas: Number(replicas) > 0 };
 }

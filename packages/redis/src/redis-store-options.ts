@@ -9,6 +9,7 @@ import {
 import { checkClock, checkLogger, checkNames, checkOneOf, checkType } from '@sluice/core/toolkit';
 
 import type { RedisDenyCacheOptions } from './deny-cache-options.js';
+import { leaseShareOf, type RedisLeaseOptions } from './lease-options.js';
 
 /** What does not depend on what follows when Redis fails. */
 export interface CommonOptions {
@@ -25,6 +26,11 @@ export interface CommonOptions {
   logger?: Logger;
   /** Remembers refusals in this process, so that repeats cost Redis nothing: `true`, or how. @default false */
   denyCache?: boolean | RedisDenyCacheOptions;
+  /**
+   * Takes units of hot keys from Redis in advance, and hands them out without asking it: `true`, or how. Needs `instances`.
+   * @default false
+   */
+  leases?: boolean | RedisLeaseOptions;
   /** Times deadlines, probes and what is decided without Redis; limits are timed by the server. @default systemClock */
   clock?: Clock;
 }
@@ -63,6 +69,7 @@ const known = [
   'logger',
   'clock',
   'denyCache',
+  'leases',
   'onError',
   'instances',
   'indivisible',
@@ -76,8 +83,9 @@ export function checkOptions(options: RedisStoreOptions): void {
   checkType(options, 'onStateChange', 'function', 'RedisStore');
   if (options.clock !== undefined) checkClock(options.clock, 'RedisStore');
   if (options.logger !== undefined) checkLogger(options.logger, 'RedisStore');
-  const { onError = 'fallback', indivisible } = options;
+  const { onError = 'fallback', indivisible, leases, instances } = options;
   checkOneOf(onError, modes, "RedisStore: 'onError'");
+  leaseShareOf(leases, instances);
   if (onError === 'fallback') checkInstances(options.instances);
   else if (indivisible !== undefined) {
     throw new SluiceError(

@@ -8,6 +8,8 @@ import {
   DenyCache,
   type Duration,
   GuardedStore,
+  type LeaseRequest,
+  Leases,
   type MaybePromise,
   Outage,
   type Refund,
@@ -23,6 +25,7 @@ import { connectionOf } from './connection.js';
 import { denyCacheOptionsOf } from './deny-cache-options.js';
 import { Inspection } from './inspection.js';
 import { Journal } from './journal.js';
+import { leaseShareOf, lossyWarning } from './lease-options.js';
 import { checkInstances, checkOptions, type RedisStoreOptions } from './redis-store-options.js';
 import { ScriptRunner } from './script-runner.js';
 import { ScriptStore } from './script-store.js';
@@ -47,6 +50,7 @@ export class RedisStore implements Store {
   readonly #outage: Outage;
   readonly #guarded: GuardedStore;
   readonly #answering: Store;
+  readonly #leases: Leases | undefined;
   readonly #denials: DenyCache | undefined;
   readonly #clock: Clock;
   readonly #instances: number | undefined;
@@ -93,12 +97,17 @@ export class RedisStore implements Store {
       indivisible,
       report: (error, failures) => journal.failed(error, failures),
     });
-    const answering = this.#outage.answering(onError);
+    const share = leaseShareOf(options.leases, options.instances);
+    if (share !== undefined) {
+      const lessor = { lease: (request: LeaseRequest) => this.#outage.lease(request) };
+      this.#leases = new Leases(this.#guarded, { lessor, instances, share, clock, deadline });
+    }
+    const answering = this.#leasing(onError);
     const warn = (message: string) => journal.warn(message);
     const denyCache = denyCacheOptionsOf(options.denyCache, client, prefix, clock, warn);
     this.#denials = denyCache === undefined ? undefined : new DenyCache(answering, denyCache);
     this.#answering = this.#denials ?? answering;
-    this.#inspection = new Inspection(client, connection, warn);
+    this.#inspection = new Inspection(client, connection, warn, share === undefined ? undefined : lossyWarning(share));
     this.#keys = keys;
     this.#stopListening = connection.onReconnect(() => {
       // A cluster tells of any of its servers: what is sent to the others must not fail with it.
@@ -164,7 +173,7 @@ export class RedisStore implements Store {
    */
   answering(mode: StoreErrorMode): Store {
     if (mode === 'fallback') checkInstances(this.#instances);
-    const store = this.#outage.answering(mode);
+    const store = this.#leasing(mode);
     return this.#denials === undefined ? store : new DenyCache(store, this.#denials);
   }
 
@@ -172,6 +181,12 @@ export class RedisStore implements Store {
   async close(): Promise<void> {
     this.#stopListening();
     await this.#answering.close?.();
+  }
+
+  /** What leases cannot answer is asked of Redis, or answered so where Redis fails. */
+  #leasing(mode: StoreErrorMode): Store {
+    const store = this.#outage.answering(mode);
+    return this.#leases?.over(store, (charges, error) => this.#outage.instead(charges, error, mode)) ?? store;
   }
 
   #inspect([charge]: readonly Charge[]): void {
