@@ -1,4 +1,5 @@
 import { counts, type LuaAlgorithm } from './lua-algorithm.js';
+import { numbersOf, saveNumbers } from './prelude.js';
 
 /**
  * Token bucket and leaky bucket. State: the debt, in parts of a unit; the instant at which it stood so; and the parts
@@ -14,7 +15,40 @@ export const bucket: LuaAlgorithm = {
     return `${counts(policy)} ${capacity} ${tick} ${unit} ${rate} ${algorithm === 'leaky-bucket' ? 1 : 0}`;
   },
 
-  lua: `
+  names: ['counts', 'capacity', 'tick', 'unit', 'rate', 'delays'],
+
+  isPlain: 'not state or #state ~= 56',
+
+  plain: `
+  local full = capacity * unit
+  local debt, time, moved = 0, now, false
+  if state then ${numbersOf('owed', 'since', 'of')}
+    -- In the parts of the present policy, and never more than its bucket holds.
+    debt = of == unit and min(owed, full) or min(ceil(owed / of), capacity) * unit
+    local elapsed = floor((now - since) / tick)
+    if elapsed > 0 then debt = elapsed < ceil(debt / rate) and debt - elapsed * rate or 0 end
+    if debt > 0 and now > since then time = now - (now - since) % tick end
+    moved = since > time
+  end
+  local allowed = capacity > 0 and cost <= capacity and debt + cost * unit <= full
+
+  local after = debt
+  if take then
+    if allowed then after = debt + cost * unit
+    elseif counts == 1 then after = full end
+  end
+  local fresh, retry, from = now, NEVER, now
+  if after > 0 then fresh = time + ceil(after / rate) * tick end
+  if take and (after ~= debt or moved) then ${saveNumbers('after', 'time', 'unit')}
+  end
+  if not allowed and cost <= capacity and capacity > 0 then
+    retry = time + ceil((after + cost * unit - full) / rate) * tick
+  end
+  if delays == 1 and debt > 0 then from = time + ceil(debt / rate) * tick end
+  local left = floor((full - after) / unit)
+`,
+
+  functions: `
 -- The debt left now, in the parts of the present policy and never more than its bucket holds.
 local function debt_now(debt, time, of, capacity, tick, unit, rate)
   if of == unit then debt = min(debt, capacity * unit)
@@ -29,84 +63,71 @@ local function last_tick(time, tick)
   return now > time and now - (now - time) % tick or now
 end
 
--- What is needed only where units are leased, and made only there: to make it takes as long as to decide.
-local function leases_of_bucket()
-  -- Microseconds that a lease lasts at the most.
-  local LONGEST_LEASE = 1000000
-  local leases = {}
+-- Microseconds that a lease lasts at the most.
+local LONGEST_LEASE = 1000000
 
-  -- No less is owed than the units of leases, which begin to refill when these have ended.
-  local function raised(debt, time, units, ends, capacity, tick, unit, rate)
-    local held, from = min(units, capacity) * unit, now
-    if now >= ends then
-      held = held - floor((now - ends) / tick) * rate
-      from = last_tick(ends, tick)
-    end
-    if held > debt then return held, from end
-    -- Less than a tick later, it could be the greater of the two.
-    if held > 0 and debt - held < rate and from > time then return debt, from end
-    return debt, time
+-- No less is owed than the units of leases, which begin to refill when these have ended.
+local function raised(debt, time, units, ends, capacity, tick, unit, rate)
+  local held, from = min(units, capacity) * unit, now
+  if now >= ends then
+    held = held - floor((now - ends) / tick) * rate
+    from = last_tick(ends, tick)
   end
-
-  -- The debt and the leases as they stand now: of two, the first may be empty, and ends first.
-  function leases.stand(key, state, capacity, tick, unit, rate)
-    local owed, since, of, units1, ends1, units2, ends2
-    if #state == 56 then
-      owed, since, of = numbers_of(key, string.sub(state, 1, 24), 3)
-      units1, ends1, units2 = numbers_of(key, string.sub(state, 25, 48), 3)
-      ends2 = numbers_of(key, string.sub(state, 49), 1)
-    else
-      owed, since, of = numbers_of(key, state, 3)
-    end
-    local debt = debt_now(owed, since, of, capacity, tick, unit, rate)
-    local time = debt == 0 and now or last_tick(since, tick)
-    local moved = since > time
-    if not ends2 then return debt, time, moved end
-
-    -- Since the clock was set back, no lease can go on for longer than any does.
-    local latest = now + 2 * LONGEST_LEASE
-    if ends2 > latest then ends1, ends2, moved = min(ends1, latest), latest, true end
-    debt, time = raised(debt, time, units1 + units2, ends1, capacity, tick, unit, rate)
-    debt, time = raised(debt, time, units2, ends2, capacity, tick, unit, rate)
-    if now >= ends2 then return debt, time, moved end
-    if now >= ends1 then units1, ends1 = 0, 0 end
-    return debt, time, moved, units1, ends1, units2, ends2
-  end
-
-  -- When no more than so much of a debt is left.
-  function leases.instant_of(most, debt, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
-    local instant = debt > most and time + ceil((debt - most) / rate) * tick or now
-    if not ends2 then return instant end
-    local held = min(units1 + units2, capacity) * unit
-    if ends1 > 0 and held > most then instant = max(instant, ends1 + ceil((held - most) / rate) * tick) end
-    held = min(units2, capacity) * unit
-    if held > most then instant = max(instant, ends2 + ceil((held - most) / rate) * tick) end
-    return instant
-  end
-
-  function leases.save(key, fresh, debt, time, of, units1, ends1, units2, ends2)
-    if not ends2 then return save(key, fresh, debt, time, of) end
-    local state = pack('>ddddddd', debt, time, of, units1, ends1, units2, ends2)
-    redis.call('SET', key, state, 'PX', ceil((fresh - now) / 1000))
-  end
-
-  return leases
+  if held > debt then return held, from end
+  -- Less than a tick later, it could be the greater of the two.
+  if held > 0 and debt - held < rate and from > time then return debt, from end
+  return debt, time
 end
 
-local function bucket(key, terms, cost, take, extra, lasts)
+-- The debt and the leases as they stand now: of two, the first may be empty, and ends first.
+local function stands(key, state, capacity, tick, unit, rate)
+  if not state then return 0, now, false end
+  local owed, since, of, units1, ends1, units2, ends2
+  if #state == 56 then
+    owed, since, of = numbers_of(key, string.sub(state, 1, 24), 3)
+    units1, ends1, units2 = numbers_of(key, string.sub(state, 25, 48), 3)
+    ends2 = numbers_of(key, string.sub(state, 49), 1)
+  else
+    owed, since, of = numbers_of(key, state, 3)
+  end
+  local debt = debt_now(owed, since, of, capacity, tick, unit, rate)
+  local time = debt == 0 and now or last_tick(since, tick)
+  local moved = since > time
+  if not ends2 then return debt, time, moved end
+
+  -- Since the clock was set back, no lease can go on for longer than any does.
+  local latest = now + 2 * LONGEST_LEASE
+  if ends2 > latest then ends1, ends2, moved = min(ends1, latest), latest, true end
+  debt, time = raised(debt, time, units1 + units2, ends1, capacity, tick, unit, rate)
+  debt, time = raised(debt, time, units2, ends2, capacity, tick, unit, rate)
+  if now >= ends2 then return debt, time, moved end
+  if now >= ends1 then units1, ends1 = 0, 0 end
+  return debt, time, moved, units1, ends1, units2, ends2
+end
+
+-- When no more than so much of a debt is left.
+local function instant_of(most, debt, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  local instant = debt > most and time + ceil((debt - most) / rate) * tick or now
+  if not ends2 then return instant end
+  local held = min(units1 + units2, capacity) * unit
+  if ends1 > 0 and held > most then instant = max(instant, ends1 + ceil((held - most) / rate) * tick) end
+  held = min(units2, capacity) * unit
+  if held > most then instant = max(instant, ends2 + ceil((held - most) / rate) * tick) end
+  return instant
+end
+
+local function save_leased(key, fresh, debt, time, of, units1, ends1, units2, ends2)
+  if not ends2 then return save(key, fresh, debt, time, of) end
+  local state = pack('>ddddddd', debt, time, of, units1, ends1, units2, ends2)
+  redis.call('SET', key, state, 'PX', ceil((fresh - now) / 1000))
+end
+
+-- Decides where units are leased, or are to be.
+local function bucket_leased(key, terms, cost, take, extra, lasts)
   local counts, capacity, tick, unit, rate, delays = unpack(terms)
   local full = capacity * unit
-  local debt, time, moved, units1, ends1, units2, ends2 = 0, now, false
-  local state, leases = redis.call('GET', key), nil
-  if state and #state ~= 56 then
-    local owed, since, of = numbers_of(key, state, 3)
-    debt = debt_now(owed, since, of, capacity, tick, unit, rate)
-    if debt > 0 then time = last_tick(since, tick) end
-    moved = since > time
-  elseif state then
-    leases = leases_of_bucket()
-    debt, time, moved, units1, ends1, units2, ends2 = leases.stand(key, state, capacity, tick, unit, rate)
-  end
+  local state = redis.call('GET', key)
+  local debt, time, moved, units1, ends1, units2, ends2 = stands(key, state, capacity, tick, unit, rate)
   local allowed = capacity > 0 and cost <= capacity and debt + cost * unit <= full
 
   local after = debt
@@ -115,7 +136,6 @@ local function bucket(key, terms, cost, take, extra, lasts)
     elseif counts == 1 then after = full end
   end
   if take and allowed and extra then
-    leases = leases or leases_of_bucket()
     if ends2 and now + lasts <= ends2 then units2 = units2 + extra
     else
       -- The one before the last is over by now, unless the policy has changed.
@@ -123,21 +143,13 @@ local function bucket(key, terms, cost, take, extra, lasts)
       units2, ends2 = extra, max(now + 2 * lasts, ends1)
     end
   end
+  local fresh = instant_of(0, after, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  if take and (after ~= debt or moved) then save_leased(key, fresh, after, time, unit, units1, ends1, units2, ends2) end
 
-  local fresh, retry = now, NEVER
-  local most = not allowed and cost <= capacity and capacity > 0 and full - cost * unit
-  if leases then
-    fresh = leases.instant_of(0, after, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
-    if most then retry = leases.instant_of(most, after, time, capacity, tick, unit, rate, units1, ends1, units2, ends2) end
-  else
-    if after > 0 then fresh = time + ceil(after / rate) * tick end
-    if most then retry = time + ceil((after - most) / rate) * tick end
+  local retry, from = NEVER, now
+  if not allowed and cost <= capacity and capacity > 0 then
+    retry = instant_of(full - cost * unit, after, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
   end
-  if take and (after ~= debt or moved) then
-    if leases then leases.save(key, fresh, after, time, unit, units1, ends1, units2, ends2)
-    else save(key, fresh, after, time, unit) end
-  end
-  local from = now
   if delays == 1 and debt > 0 then from = time + ceil(debt / rate) * tick end
   return allowed, floor((full - after) / unit), fresh, retry, from
 end
@@ -145,7 +157,7 @@ end
 
   lease: `
 local function bucket_lease(key, terms, units, extra, lasts)
-  bucket(key, terms, units, true, extra, lasts)
+  bucket_leased(key, terms, units, true, extra, lasts)
   return now + lasts
 end
 `,
@@ -155,8 +167,7 @@ local function bucket_back(key, terms, units, at)
   local _, capacity, tick, unit, rate = unpack(terms)
   local state = redis.call('GET', key)
   if not state then return end
-  local leases = leases_of_bucket()
-  local debt, time, _, units1, ends1, units2, ends2 = leases.stand(key, state, capacity, tick, unit, rate)
+  local debt, time, _, units1, ends1, units2, ends2 = stands(key, state, capacity, tick, unit, rate)
   -- What has refilled since the grant is there already.
   local refilled = at and ceil(max(0, now - at) / tick) * rate or 0
   debt = debt - max(0, min(units, capacity) * unit - refilled)
@@ -166,8 +177,8 @@ local function bucket_back(key, terms, units, at)
     redis.call('DEL', key)
     return false
   end
-  local fresh = leases.instant_of(0, debt, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
-  leases.save(key, fresh, debt, time, unit, units1, ends1, units2, ends2)
+  local fresh = instant_of(0, debt, time, capacity, tick, unit, rate, units1, ends1, units2, ends2)
+  save_leased(key, fresh, debt, time, unit, units1, ends1, units2, ends2)
   return true
 end
 `,

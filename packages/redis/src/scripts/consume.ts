@@ -1,4 +1,4 @@
-const write = `
+export const write = `
 -- Writes the answer, which begins there.
 local function write(at, allowed, left, fresh, retry, from)
   if left < 0 then left = 0 end
@@ -48,11 +48,4 @@ local function consume(k, n, a, at)
     end
   end
 end
-`;
-
-/** The same of a single charge: what most calls are, without the functions that only more of them need. */
-export const single = `${write}
-local terms = terms_of(ARGV[2])
-write(2, deciders[terms.letter](KEYS[1], terms, tonumber(ARGV[3]), true))
-return reply
 `;

@@ -1,4 +1,5 @@
 import { counts, type LuaAlgorithm } from './lua-algorithm.js';
+import { numbersOf, saveNumbers } from './prelude.js';
 
 /** State: the end of the window, and the units used in it. */
 export const fixedWindow: LuaAlgorithm = {
@@ -7,30 +8,26 @@ export const fixedWindow: LuaAlgorithm = {
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window} ${policy.anchor === 'epoch' ? 1 : 0}`,
 
-  lua: `
-local function fixed_window(key, terms, cost, take)
-  local counts, limit, window, aligned = unpack(terms)
-  local was, used = load(key, 2)
-  local ends
-  if was and now < was then
-    ends = min(was, now + window)
-  else
-    was, used = nil, 0
-    ends = aligned == 1 and now - now % window + window or now + window
+  names: ['counts', 'limit', 'window', 'aligned'],
+
+  plain: `
+  local was, used, ends = nil, 0, nil
+  if state then ${numbersOf('stated', 'units')}
+    if now < stated then was, used, ends = stated, units, min(stated, now + window) end
   end
+  if not was then ends = aligned == 1 and now - now % window + window or now + window end
   local allowed = limit > 0 and used + cost <= limit
 
   local after = used
   if take then
     if allowed then after = used + cost
     elseif counts == 1 then after = max(used, limit) end
-    if after ~= used or (was and ends ~= was) then
-      save(key, after > 0 and ends or now, ends, after)
-    end
   end
-  local never = cost > limit or limit == 0
-  return allowed, limit - after, after > 0 and ends or now, never and NEVER or ends, now
-end
+  local fresh = after > 0 and ends or now
+  if take and (after ~= used or (was and ends ~= was)) then ${saveNumbers('ends', 'after')}
+  end
+  local left, from = limit - after, now
+  local retry = (cost > limit or limit == 0) and NEVER or ends
 `,
 
   lease: `

@@ -16,8 +16,18 @@ export interface LuaAlgorithm {
   readonly name: string;
   /** What the functions must know of a policy; the first number is 1 where refused requests are charged too, else 0. */
   terms(policy: CompiledPolicy): string;
-  /** `name`, and what the other two need as well. */
-  readonly lua: string;
+  /** What the numbers of the terms are called in `plain`. */
+  readonly names?: readonly string[];
+  /**
+   * The statements of `name`, where one text under the key is the whole state. They know the `state`, `key`, `cost`, `take`
+   * and what the terms are, and say what is `allowed`, what is `left`, and the instants `fresh`, `retry` and `from`. In the
+   * script for one charge they stand by themselves: to set up functions takes a server longer than to decide.
+   */
+  readonly plain?: string;
+  /** Whether the statements can decide on the state; elsewhere `name_leased` does. @default they can */
+  readonly isPlain?: string;
+  /** What the statements and the functions use; and `name`, where there are no statements. */
+  readonly functions?: string;
   /** `name_lease`, where units can be leased. */
   readonly lease?: string;
   /** `name_back`. */

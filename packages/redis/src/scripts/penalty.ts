@@ -11,7 +11,7 @@ export const penalty: LuaAlgorithm = {
     return `${counts(policy)} ${policy.limit} ${policy.window} ${longest} ${memory} ${flags}`;
   },
 
-  lua: `
+  functions: `
 local function penalty(key, terms, cost, take)
   local _, limit, window, longest, memory, doubles, restarts = unpack(terms)
   local function duration(breaches)

@@ -2,16 +2,47 @@
  * Opens every script: the time of the server, read once, in microseconds since the epoch; and the fence. A call that
  * arrives after its fence does nothing but tell the time: whoever sent it has been answered otherwise by then.
  */
-export const prelude = `
+export const opening = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local reply = { now }
 if now > tonumber(ARGV[1]) then return reply end
 
+`;
+
+/** The functions of the runtime that scripts call by a shorter name, and the numbers that have one. */
+export const names = `
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
 local pack, parts = struct.pack, struct.unpack
 local NEVER, EXACT = -1, 2 ^ 53
+`;
 
+/**
+ * Reads the numbers of a state, two or three: the text `state` is under `key`. What is no state of ours is left alone, and
+ * the call fails.
+ */
+export function numbersOf(...numbers: readonly string[]): string {
+  const isCount = (number: string) => `${number} >= 0 and ${number} < EXACT and ${number} % 1 == 0`;
+  return `
+    if #state ~= ${8 * numbers.length} then error('SLUICE_STATE ' .. key) end
+    local ${numbers.join(', ')} = parts('>${'d'.repeat(numbers.length)}', state)
+    if not (${numbers.map(isCount).join(' and ')}) then
+      error('SLUICE_STATE ' .. key)
+    end`;
+}
+
+/** Keeps the numbers under `key` until the instant `fresh`, at which they say nothing any more. */
+export function saveNumbers(...numbers: readonly string[]): string {
+  return `
+      if fresh <= now then redis.call('DEL', key)
+      else
+        local state = pack('>${'d'.repeat(numbers.length)}', ${numbers.join(', ')})
+        redis.call('SET', key, state, 'PX', ceil((fresh - now) / 1000))
+      end`;
+}
+
+/** What stands behind the opening of every script but the shortest. */
+export const functions = `${names}
 local function corrupt(key)
   error('SLUICE_STATE ' .. key)
 end

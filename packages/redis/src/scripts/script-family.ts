@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { CompiledPolicy } from '@sluice/core';
 import { bucket } from './bucket.js';
+import { write } from './consume.js';
 import { fixedWindow } from './fixed-window.js';
 import type { LuaAlgorithm } from './lua-algorithm.js';
 import { penalty } from './penalty.js';
+import { functions, names as scriptNames } from './prelude.js';
 import { slidingWindowCounter } from './sliding-window-counter.js';
 import { slidingWindowLog } from './sliding-window-log.js';
 
@@ -30,6 +32,49 @@ export interface Script {
 
 export function scriptOf(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+/** The function that decides, and those that it uses. */
+function decider({ name, functions = '', names, plain, isPlain }: LuaAlgorithm): string {
+  if (plain === undefined || names === undefined) return functions;
+  const leased =
+    isPlain === undefined ? '' : `if not (${isPlain}) then return ${name}_leased(key, terms, cost, take) end`;
+  return `${functions}
+local function ${name}(key, terms, cost, take)
+  local state = redis.call('GET', key)
+  ${leased}
+  local ${names.join(', ')} = unpack(terms)
+  ${plain}
+  return allowed, left, fresh, retry, from
+end
+`;
+}
+
+/**
+ * The script that takes one charge of such a policy, as most calls do. Functions are set up only where the state is of
+ * the kind that needs them.
+ */
+export function singleOf(letter: string, opening: string): Script | undefined {
+  const algorithm = Object.values(twins).find(({ code }) => code === letter)!;
+  const { name, names, plain, isPlain, functions: own = '' } = algorithm;
+  if (plain === undefined || names === undefined) return undefined;
+  const leased = `if not (${isPlain}) then
+  ${functions}${decider(algorithm)}${write}
+  write(2, ${name}_leased(key, terms_of(ARGV[2]), cost, take))
+  return reply
+end`;
+  return scriptOf(`${opening}${scriptNames}
+local key, cost, take = KEYS[1], tonumber(ARGV[3]), true
+local state = redis.call('GET', key)
+${isPlain === undefined ? own : leased}
+local ${names.join(', ')} = string.match(ARGV[2], '^%l${names.map(() => '(%d+)').join(' ')}')
+${names.map((number) => `${number} = tonumber(${number})`).join('\n')}
+${plain}
+if left < 0 then left = 0 end
+fresh = fresh > now and fresh - now or 0
+if allowed then return { now, left, fresh, from > now and from - now or 0 } end
+return { now, -1 - left, fresh, retry == NEVER and NEVER or retry - now }
+`);
 }
 
 /** What a script uses of the algorithms: that they decide in any case, and these besides. */
@@ -74,7 +119,7 @@ export class ScriptFamily {
     return scriptOf(
       [
         this.#prelude,
-        ...algorithms.map(({ lua }) => lua),
+        ...algorithms.map(decider),
         ...lessors.map((algorithm) => algorithm.lease),
         ...(back ? algorithms.map((algorithm) => algorithm.back) : []),
         table('deciders', algorithms),

@@ -1,12 +1,12 @@
 import { batch } from './batch.js';
-import { consume, single } from './consume.js';
+import { consume } from './consume.js';
 import { lease } from './lease.js';
 import { lower } from './lower.js';
-import { prelude } from './prelude.js';
+import { functions, opening as start } from './prelude.js';
 import { probe } from './probe.js';
 import { release } from './release.js';
 import { reset } from './reset.js';
-import { type Script, ScriptFamily, scriptOf, type Uses } from './script-family.js';
+import { type Script, ScriptFamily, scriptOf, singleOf, type Uses } from './script-family.js';
 
 /** What can be asked of a server: each is a script of its own, and a part of the script for many calls. */
 export type Operation = 'consume' | 'peek' | 'lease' | 'release' | 'lower' | 'reset';
@@ -20,22 +20,24 @@ const operations: Readonly<Record<Operation, { readonly lua: string; readonly us
   reset: { lua: reset, uses: { back: true } },
 };
 
-/** All the scripts of a store. The tests give them a prelude with a time of its own. */
+/** All the scripts of a store. The tests give them an opening with a time of its own. */
 export class Scripts {
   readonly probe: Script;
   /** Does what many calls ask for. */
   readonly batch: ScriptFamily;
   readonly #alone: ReadonlyMap<Operation, ScriptFamily>;
-  /** What most calls ask for: one charge. */
-  readonly #single: ScriptFamily;
+  /** What most calls ask for, one charge, by the letter of its policy. */
+  readonly #single = new Map<string, Script | undefined>();
+  readonly #opening: string;
 
-  constructor(opening = prelude) {
+  constructor(opening = start) {
+    const prelude = opening + functions;
+    this.#opening = opening;
     this.probe = scriptOf(opening + probe);
-    this.batch = new ScriptFamily(opening, batch, { lease: true, back: true });
-    this.#single = new ScriptFamily(opening, single);
+    this.batch = new ScriptFamily(prelude, batch, { lease: true, back: true });
     const alone = Object.entries(operations).map(([operation, { lua, uses }]) => {
       const body = `${lua}\n${operation}(1, #KEYS, 2, 2)\nreturn reply\n`;
-      return [operation as Operation, new ScriptFamily(opening, body, uses)] as const;
+      return [operation as Operation, new ScriptFamily(prelude, body, uses)] as const;
     });
     this.#alone = new Map(alone);
   }
@@ -48,7 +50,12 @@ export class Scripts {
    * reply  the time, and the reply of the operation; the time alone if the call came too late
    */
   alone(operation: Operation, letters: string, keys: number): Script {
-    if (operation === 'consume' && keys === 1) return this.#single.for(letters);
-    return this.#alone.get(operation)!.for(letters);
+    const single = operation === 'consume' && keys === 1 ? this.#singleOf(letters) : undefined;
+    return single ?? this.#alone.get(operation)!.for(letters);
+  }
+
+  #singleOf(letter: string): Script | undefined {
+    if (!this.#single.has(letter)) this.#single.set(letter, singleOf(letter, this.#opening));
+    return this.#single.get(letter);
   }
 }

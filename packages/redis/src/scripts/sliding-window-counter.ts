@@ -1,4 +1,5 @@
 import { counts, type LuaAlgorithm } from './lua-algorithm.js';
+import { numbersOf, saveNumbers } from './prelude.js';
 
 /** State: the end of the present window, its units, and those of the window before it. */
 export const slidingWindowCounter: LuaAlgorithm = {
@@ -7,22 +8,23 @@ export const slidingWindowCounter: LuaAlgorithm = {
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window} ${policy.tick}`,
 
-  lua: `
+  names: ['counts', 'limit', 'window', 'tick'],
+
+  functions: `
 -- The tick of a window from which on the counted units of the window before weigh at most that room.
 local function tick_of_room(counted, room, ticks)
   return counted <= room and 0 or ticks - floor(((room + 1) * ticks - 1) / counted)
 end
+`,
 
-local function sliding_window_counter(key, terms, cost, take)
-  local counts, limit, window, tick = unpack(terms)
+  plain: `
   local ticks = window / tick
   local start = now - now % window
   local ends = start + window
   local elapsed = floor((now - start) / tick)
 
   local current, previous, moved = 0, 0, false
-  local was, units, before = load(key, 3)
-  if was then
+  if state then ${numbersOf('was', 'units', 'before')}
     if was == ends then
       current, previous = min(units, limit), min(before, limit)
     elseif was > start then
@@ -43,7 +45,8 @@ local function sliding_window_counter(key, terms, cost, take)
   local fresh
   if after > 0 then fresh = ends + tick_of_room(after, 0, ticks) * tick
   else fresh = start + tick_of_room(previous, 0, ticks) * tick end
-  if take and (after ~= current or moved) then save(key, fresh, ends, after, previous) end
+  if take and (after ~= current or moved) then ${saveNumbers('ends', 'after', 'previous')}
+  end
 
   local retry = NEVER
   if not allowed and cost <= limit and limit > 0 then
@@ -51,8 +54,7 @@ local function sliding_window_counter(key, terms, cost, take)
     if room >= 0 then retry = start + tick_of_room(previous, room, ticks) * tick
     else retry = ends + tick_of_room(after, limit - cost, ticks) * tick end
   end
-  return allowed, limit - after - weighted, fresh, retry, now
-end
+  local left, from = limit - after - weighted, now
 `,
 
   lease: `

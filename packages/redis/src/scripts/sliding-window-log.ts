@@ -16,7 +16,7 @@ export const slidingWindowLog: LuaAlgorithm = {
 
   terms: (policy) => `${counts(policy)} ${policy.limit} ${policy.window}`,
 
-  lua: `
+  functions: `
 local HEADER, RECORD = '>ddd', '>dd'
 local MOST = 2 ^ 52
 local BLOCK = 1023

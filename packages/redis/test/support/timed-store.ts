@@ -4,13 +4,13 @@ import type { Redis } from 'ioredis';
 import { connectionOf } from '../../src/connection.ts';
 import { ScriptRunner } from '../../src/script-runner.ts';
 import { ScriptStore } from '../../src/script-store.ts';
-import { prelude } from '../../src/scripts/prelude.ts';
+import { opening } from '../../src/scripts/prelude.ts';
 import { Scripts } from '../../src/scripts/scripts.ts';
 import { StoreKeys } from '../../src/store-keys.ts';
 import { oneServer } from '../../src/topology.ts';
 
 /** How the scripts read the time of the server, and the fence, which is of that time. */
-const opening = /local time = .*\nlocal now = .*\nlocal reply = .*\nif now > .*\n/;
+const read = /local time = .*\nlocal now = .*\nlocal reply = .*\nif now > .*\n/;
 
 /**
  * The time is what a test has put under the key `clock`, and keys expire by it: a key is there up to and including the
@@ -48,8 +48,8 @@ function redis.call(command, key, ...)
 end
 `;
 
-const timedPrelude = prelude.replace(opening, timedOpening);
-const scripts = new Scripts(timedPrelude);
+const replaced = opening.replace(read, timedOpening);
+const scripts = new Scripts(replaced);
 
 /**
  * A store in a real Redis, whose server's clock is advanced by hand: the scripts as they are, but for the time, and with
@@ -59,7 +59,7 @@ const scripts = new Scripts(timedPrelude);
  * script or several.
  */
 export function timedStore(redis: Redis, clock: Pick<ManualClock, 'now'>, isTogether = false): Store {
-  if (timedPrelude === prelude) throw new Error('The prelude no longer reads the time as this replaces it.');
+  if (replaced === opening) throw new Error('The opening no longer reads the time as this replaces it.');
   const options = { clock: systemClock, deadline: 60_000_000, sendsAgain: false };
   const runner = new ScriptRunner(redis, connectionOf(redis), scripts, options);
   const store = new ScriptStore(runner, new StoreKeys('ratelimit'), oneServer);
