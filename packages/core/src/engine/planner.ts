@@ -72,10 +72,10 @@ export class Planner<R> {
 
   #select(plan: Plan<R>, tier: unknown): MaybePromise<void> {
     const { rules, tiers, defaultTier } = this.#parts;
-    plan.tier = tiers.includes(tier as string) ? (tier as string) : defaultTier;
+    plan.tier = tier !== undefined && tiers.includes(tier as string) ? (tier as string) : defaultTier;
     const { enforced, shadows } = rules.select(plan);
     // One reading of a path may be of a rule, and another of none.
-    plan.rule = enforced.find(({ rule }) => rule !== undefined)?.rule;
+    for (let i = 0; i < enforced.length && plan.rule === undefined; i++) plan.rule = enforced[i]!.rule;
     return this.#ask(plan, enforced, shadows, 0);
   }
 
@@ -196,6 +196,11 @@ export class Planner<R> {
       return;
     }
     const { demands } = plan;
+    if (demands.length === 0) {
+      // Most requests have one: a list that grows takes room for sixteen more.
+      plan.demands = [demand];
+      return;
+    }
     // Several readings of a path, or rules of one group, ask the same policy once.
     for (let i = 0; i < demands.length; i++) {
       const other = demands[i]!;
@@ -209,12 +214,13 @@ export class Planner<R> {
   /** What goes for every request: how many are at work, if it is limited at all; and whether the client is banned. */
   #watch(plan: Plan<R>): void {
     const { ban, rules } = this.#parts;
-    const { demands, identity } = plan;
+    const { identity } = plan;
     const { slot, percent } = rules.others;
     if (slot !== undefined && percent !== undefined && plan.isCounted && identity !== undefined) {
       this.#add(plan, slot, identity.key, 1, !isEnforced(percent, lotOf(identity)));
     }
     if (ban === undefined) return;
+    const { demands } = plan;
     const charged = demands.length;
     for (let i = 0; i < charged; i++) {
       const { key, line } = demands[i]!;

@@ -31,12 +31,26 @@ export class Screen<R> {
   /** `counted` is whom a rule counts, where that is another than the limiter does. */
   find(request: R, identity: Identity | undefined, counted?: Identity): Listing | undefined {
     const address = this.#identifier.ip(request);
-    const known = this.#identifier.names(request, identity, address);
-    const names = counted === undefined || counted === identity ? known : [counted.key, ...known];
+    const names = this.#hasKeys() ? this.#names(request, identity, counted, address) : none;
     const blocked = this.#block?.find(names, address) ?? this.#findContradicting(request, address);
     if (blocked !== undefined) return { list: 'block', entry: blocked, rule: this.#rule };
     const allowed = this.#allow?.find(names, address);
     return allowed && { list: 'allow', entry: allowed, rule: this.#rule };
+  }
+
+  /** Whether anybody is listed by another name than an address: lists may change at any time. */
+  #hasKeys(): boolean {
+    return this.#block?.hasKeys === true || this.#allow?.hasKeys === true;
+  }
+
+  #names(
+    request: R,
+    identity: Identity | undefined,
+    counted: Identity | undefined,
+    address: string | undefined,
+  ): readonly string[] {
+    const known = this.#identifier.names(request, identity, address);
+    return counted === undefined || counted === identity ? known : [counted.key, ...known];
   }
 
   /** Of headers that contradict one another neither is believed, but none of them may hide who is blocked. */
@@ -49,6 +63,8 @@ export class Screen<R> {
     return undefined;
   }
 }
+
+const none: readonly string[] = [];
 
 function listOf(list: readonly string[] | AccessList | undefined, where: string, clock: Clock): AccessList | undefined {
   if (list === undefined || list instanceof AccessList) return list;

@@ -3,7 +3,7 @@ import type { QuotaUnit } from '../engine/line.js';
 import { SluiceError, show } from '../errors.js';
 import { checkNames } from '../options.js';
 import { checkHeaderNamesOf, type HeaderNames, renamed } from './headers/names.js';
-import { type Field, fieldsOf, writeLegacy } from './headers/styles.js';
+import { type Field, fieldsOf, LegacyWriter } from './headers/styles.js';
 
 export { retryAfterSeconds } from './headers/seconds.js';
 
@@ -41,8 +41,8 @@ export interface QuotaLine {
 export class HeaderWriter {
   /** Whether any of the fields is made of the lines; without, they need not be collected. */
   readonly needsLines: boolean;
-  /** Whether all responses have the legacy fields, and no others. */
-  readonly #isLegacy: boolean;
+  /** Where all responses have the legacy fields, and no others. */
+  readonly #legacy: LegacyWriter | undefined;
   readonly #passed: readonly Field[];
   readonly #limited: readonly Field[];
 
@@ -63,7 +63,8 @@ export class HeaderWriter {
       );
     }
     checkHeaderNamesOf(all, headerNames, `${where}: 'headerNames'`);
-    this.#isLegacy = headers === 'legacy' && Object.keys(headerNames).length === 0;
+    const isLegacy = headers === 'legacy' && Object.keys(headerNames).length === 0;
+    this.#legacy = isLegacy ? new LegacyWriter() : undefined;
     this.#passed = renamed(passed, headerNames);
     this.#limited = renamed(limited, headerNames);
     this.needsLines = [...this.#passed, ...this.#limited].some(({ usesLines }) => usesLines);
@@ -79,8 +80,8 @@ export class HeaderWriter {
     lines: readonly QuotaLine[],
     partitionOf?: (key: string) => string,
   ): void {
-    if (this.#isLegacy) {
-      writeLegacy(fields, tightest);
+    if (this.#legacy !== undefined) {
+      this.#legacy.write(fields, tightest);
       return;
     }
     for (const { name, text } of tightest.allowed ? this.#passed : this.#limited) {

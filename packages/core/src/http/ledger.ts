@@ -1,5 +1,6 @@
 import { combine, type Decision, type DecisionSource, governs } from '../decision.js';
-import type { Demand } from '../engine/line.js';
+import type { Judgement } from '../engine/judgement.js';
+import type { Plan } from '../engine/plan.js';
 import type { Hold, Occasion } from '../reservation.js';
 import type { HeaderWriter, QuotaLine } from './headers.js';
 import type { Reader } from './reader.js';
@@ -17,20 +18,10 @@ export interface RequestDecision extends Decision {
   readonly resetAt: Date | undefined;
 }
 
-/** What one limiter has decided on a request. */
-export interface Page {
-  readonly decision: Decision;
-  readonly key: string;
-  readonly rule: string | undefined;
-  readonly tier: string | undefined;
-  readonly demands: readonly Demand[];
-  /** The answers to the demands. */
-  readonly answers: readonly Decision[];
-  /** What has been taken. */
-  readonly hold: Hold | undefined;
-  /** The limiter. */
-  readonly owner: object;
-  readonly voice: Voice | undefined;
+/** A limiter, as far as a ledger knows it. */
+export interface Owner {
+  /** How it tells of its limits. */
+  readonly voice: Voice;
 }
 
 /** A Voice is how a limiter tells clients of their limits. */
@@ -51,27 +42,39 @@ let elsewhere: WeakMap<object, Ledger> | undefined;
  * taken, so that it can be given back if a later one refuses.
  */
 export class Ledger implements RequestDecision {
-  readonly allowed: boolean;
-  readonly policy: string;
-  readonly limit: number;
-  readonly remaining: number;
-  readonly resetAfter: number;
-  readonly retryAfter: number;
-  readonly delay: number;
-  readonly at: number;
-  readonly source: DecisionSource;
+  // Declared only: a field that is defined first and assigned then is written twice.
+  declare readonly allowed: boolean;
+  declare readonly policy: string;
+  declare readonly limit: number;
+  declare readonly remaining: number;
+  declare readonly resetAfter: number;
+  declare readonly retryAfter: number;
+  declare readonly delay: number;
+  declare readonly at: number;
+  declare readonly source: DecisionSource;
   declare readonly policies?: readonly Decision[];
-  readonly key: string;
-  readonly rule: string | undefined;
-  readonly tier: string | undefined;
+  declare readonly key: string;
+  declare readonly rule: string | undefined;
+  declare readonly tier: string | undefined;
   readonly #earlier: Ledger | undefined;
-  readonly #page: Page;
+  readonly #owner: Owner;
+  /** The owner's own. */
+  readonly #judgement: Judgement;
+  /** What the owner has taken. */
+  readonly #hold: Hold | undefined;
   /** The ledger of the limiter whose decision it is. */
   readonly #from: Ledger;
 
-  /** Adds the decision of one more limiter, and what it took, to what is on the request already. */
-  constructor(earlier: Ledger | undefined, page: Page) {
-    const own = page.decision;
+  /** Adds the judgement of one more limiter, and what it took, to what is on the request already. */
+  constructor(
+    earlier: Ledger | undefined,
+    owner: Owner,
+    judgement: Judgement,
+    key: string,
+    { rule, tier }: Pick<Plan<unknown>, 'rule' | 'tier'>,
+    hold: Hold | undefined,
+  ) {
+    const own = judgement.decision;
     const decision = earlier === undefined ? own : combine([...each(earlier), ...each(own)]);
     this.allowed = decision.allowed;
     this.policy = decision.policy;
@@ -84,13 +87,15 @@ export class Ledger implements RequestDecision {
     this.source = decision.source;
     if (decision.policies !== undefined) this.policies = decision.policies;
     // Whose decision it is.
-    const from = earlier === undefined || governs(own, earlier) ? page : earlier;
-    this.key = from.key;
-    this.rule = from.rule;
-    this.tier = from.tier;
+    const isOwn = earlier === undefined || governs(own, earlier);
+    this.key = isOwn ? key : earlier.key;
+    this.rule = isOwn ? rule : earlier.rule;
+    this.tier = isOwn ? tier : earlier.tier;
     this.#earlier = earlier;
-    this.#page = page;
-    this.#from = from === page ? this : earlier!.#from;
+    this.#owner = owner;
+    this.#judgement = judgement;
+    this.#hold = hold;
+    this.#from = isOwn ? this : earlier.#from;
   }
 
   get used(): number {
@@ -109,7 +114,7 @@ export class Ledger implements RequestDecision {
 
   /** Units that the policy which decided can grant at once. */
   #capacity(): number {
-    const { demands } = this.#from.#page;
+    const { demands } = this.#from.#judgement;
     return demands.find(({ policy }) => policy.name === this.policy)?.policy.capacity ?? this.limit;
   }
 
@@ -122,7 +127,7 @@ export class Ledger implements RequestDecision {
   static on<R>(request: R, reader: Reader<R>): Ledger | undefined {
     if (elsewhere !== undefined) return elsewhere.get(request as object);
     const found = reader.earlier(request);
-    return typeof found === 'object' && found !== null && #page in found ? found : undefined;
+    return typeof found === 'object' && found !== null && #owner in found ? found : undefined;
   }
 
   static keep(request: unknown, ledger: Ledger): void {
@@ -130,8 +135,8 @@ export class Ledger implements RequestDecision {
   }
 
   /** Whether that limiter has decided on the request already. */
-  static includes(ledger: Ledger | undefined, owner: object): boolean {
-    for (let one = ledger; one !== undefined; one = one.#earlier) if (one.#page.owner === owner) return true;
+  static includes(ledger: Ledger | undefined, owner: Owner): boolean {
+    for (let one = ledger; one !== undefined; one = one.#earlier) if (one.#owner === owner) return true;
     return false;
   }
 
@@ -140,14 +145,14 @@ export class Ledger implements RequestDecision {
     if (ledger.#earlier === undefined) return undefined;
     const voices: Voice[] = [];
     for (let one: Ledger | undefined = ledger; one !== undefined; one = one.#earlier) {
-      if (one.#page.voice !== undefined) voices.unshift(one.#page.voice);
+      voices.unshift(one.#owner.voice);
     }
     return voices;
   }
 
   /** Gives back what all limiters up to this one have taken. */
   static giveBack(ledger: Ledger | undefined, occasion: Occasion): void {
-    for (let one = ledger; one !== undefined; one = one.#earlier) one.#page.hold?.giveBack(occasion);
+    for (let one = ledger; one !== undefined; one = one.#earlier) one.#hold?.giveBack(occasion);
   }
 
   /**
@@ -160,7 +165,7 @@ export class Ledger implements RequestDecision {
 
   /** Those of the last limiter. */
   static ownLines(ledger: Ledger): readonly QuotaLine[] {
-    const { demands, answers } = ledger.#page;
+    const { demands, answers } = ledger.#judgement;
     const lines: QuotaLine[] = [];
     for (const [i, { line, policy, key }] of demands.entries()) {
       const decision = answers[i]!;

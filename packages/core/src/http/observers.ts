@@ -37,6 +37,9 @@ export class Observers<R> {
     return this.#onDecision?.({ decision, key, cost, request: plan.request, mode: 'shadow', rule, tier });
   }
 
+  /** Tells that the store has failed to count for a shadow, which is no failure of the request. */
+  readonly shadowFailed = (error: unknown): void => this.failed('A shadow', error);
+
   failed(what: string, error: unknown): void {
     this.warn(`${what} failed: ${messageOf(error)}`);
   }

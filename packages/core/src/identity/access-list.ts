@@ -111,6 +111,14 @@ export class AccessList implements Iterable<ListEntry> {
   }
 
   /**
+   * Whether any entry is a key: without, it need not be worked out how a list may know a client.
+   * @internal
+   */
+  get hasKeys(): boolean {
+    return this.#keys > 0;
+  }
+
+  /**
    * The entry that names one of these store keys, or else the most specific one that names the address.
    * @internal
    */

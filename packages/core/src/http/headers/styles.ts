@@ -1,6 +1,7 @@
 import type { Decision } from '../../decision.js';
 import type { HeaderStyle, QuotaLine } from '../headers.js';
 import { LineTexts } from './line-texts.js';
+import { NumberText } from './number-text.js';
 import { integer, seconds, secondsLeft } from './seconds.js';
 
 type PartitionOf = ((key: string) => string) | undefined;
@@ -40,15 +41,20 @@ export const fieldsOf: Readonly<Record<HeaderStyle, () => readonly Field[]>> = {
   'draft-11': namedLists,
 };
 
-/** Writes the legacy fields under their own names, which most responses have, without asking field by field. */
-export function writeLegacy(fields: Record<string, string>, tightest: Decision): void {
-  if (tightest.limit === Number.POSITIVE_INFINITY) return;
-  const limit = integer(tightest.limit);
-  const remaining = integer(tightest.remaining);
-  const reset = resetTime(tightest);
-  if (limit !== undefined) fields['X-RateLimit-Limit'] = limit.toString();
-  if (remaining !== undefined) fields['X-RateLimit-Remaining'] = remaining.toString();
-  if (reset !== undefined) fields['X-RateLimit-Reset'] = reset.toString();
+/** A LegacyWriter writes the legacy fields under their own names, which most responses have, without asking field by field. */
+export class LegacyWriter {
+  readonly #limit = new NumberText();
+  readonly #reset = new NumberText();
+
+  write(fields: Record<string, string>, tightest: Decision): void {
+    if (tightest.limit === Number.POSITIVE_INFINITY) return;
+    const limit = integer(tightest.limit);
+    const remaining = integer(tightest.remaining);
+    const reset = resetTime(tightest);
+    if (limit !== undefined) fields['X-RateLimit-Limit'] = this.#limit.of(limit);
+    if (remaining !== undefined) fields['X-RateLimit-Remaining'] = remaining.toString();
+    if (reset !== undefined) fields['X-RateLimit-Reset'] = this.#reset.of(reset);
+  }
 }
 
 /** The store's own clock: epoch seconds that do not wobble from one response to the next. */
