@@ -1,6 +1,7 @@
 import { createHmac, hash } from 'node:crypto';
 import { type ProxyTrust, type Reader, SluiceError } from '@sluice/core';
 import type { Application, Request } from 'express';
+import { DecisionProperty } from './decision-property.js';
 
 type Trust = ReturnType<ProxyTrust<Request>['trust']>;
 
@@ -47,6 +48,8 @@ function unreadable(): SluiceError {
   return Object.assign(error, { status: 400, statusCode: 400 });
 }
 
+const decisions = DecisionProperty.of('rateLimit');
+
 /** Reads Express' requests. */
 export const reader: Reader<Request> = {
   ip: (req) => req.ip,
@@ -57,7 +60,7 @@ export const reader: Reader<Request> = {
   target: wholeTarget,
   route: (req) => (typeof req.route?.path === 'string' ? req.baseUrl + req.route.path : undefined),
   user: (req) => (req as { user?: unknown }).user,
-  earlier: (req) => req.rateLimit,
+  earlier: (req) => decisions.get(req),
   proxies: {
     trust: (req) => trustOf(req.app),
     forwarded: (req) => req.headers['x-forwarded-for'],
