@@ -12,9 +12,9 @@ import {
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { controlsOfAll } from './controls.js';
-import { type HookName, type LimitHook, limitWith } from './hook.js';
+import { type Choose, type HookName, type LimitHook, limitWith } from './hook.js';
 import { createReader } from './reader.js';
-import { RouteLimits, type RouteRateLimitOptions } from './route-limits.js';
+import { type Route, RouteLimits, type RouteRateLimitOptions } from './route-limits.js';
 
 export type { Decision, Explanation, LimitedResponse, RequestDecision, RequestEvent, Rule, Store } from '@sluice/core';
 export {
@@ -127,30 +127,23 @@ function install(fastify: FastifyInstance, registered: FastifyRateLimitOptions):
   if (!fastify.hasRequestDecorator(property)) fastify.decorateRequest(property, null);
   if (options.beforeAuth !== undefined) {
     const early = everywhere.before();
-    const isMet = global ? isLimited : ({ routeOptions }: FastifyRequest) => RouteLimits.has(routeOptions);
+    const isMet = global ? isLimited : RouteLimits.has;
     addHook(
       fastify,
       'onRequest',
-      limitWith((request) => (isMet(request) ? early : undefined)),
+      limitWith((route) => (isMet(route) ? early : undefined)),
     );
   }
+  // Routes declared before this plugin has loaded are met by the hook for the first time.
+  const ofRoute: Choose | undefined = isFirst ? (route) => route && limits.of(route) : undefined;
   if (global) {
-    addHook(
-      fastify,
-      place,
-      limitWith((request) => (isLimited(request) ? everywhere : undefined)),
-    );
+    const ofAll: Choose = (route) => (isLimited(route) ? everywhere : undefined);
+    addHook(fastify, place, limitWith(ofAll, ofRoute));
+  } else if (ofRoute !== undefined) {
+    addHook(fastify, place, limitWith(ofRoute));
   }
   decorate(fastify, everywhere, limits, controls, global);
-  if (isFirst) {
-    fastify.addHook('onRoute', (route) => void limits.of(route));
-    // Routes declared before this plugin has loaded are met here for the first time.
-    addHook(
-      fastify,
-      place,
-      limitWith(({ routeOptions }) => routeOptions && limits.of(routeOptions)),
-    );
-  }
+  if (isFirst) fastify.addHook('onRoute', (route) => void limits.of(route));
 }
 
 /** Each registration in a scope of its own has them to itself; of several in one scope, the first has. */
@@ -165,7 +158,7 @@ function decorate(
   fastify.decorate('rateLimiter', controls);
   decorateAny(fastify, 'rateLimit', (options?: RouteRateLimitOptions | PolicyText): LimitHook => {
     const pipeline = limits.create(options, 'hook');
-    return limitWith((request) => (pipeline === everywhere && global && isLimited(request) ? undefined : pipeline));
+    return limitWith((route) => (pipeline === everywhere && global && isLimited(route) ? undefined : pipeline));
   });
   decorateAny(fastify, 'createRateLimit', (options?: RouteRateLimitOptions | PolicyText): RateLimitCheck => {
     const pipeline = limits.create(options, 'check');
@@ -176,9 +169,9 @@ function decorate(
   });
 }
 
-/** Whether the request's route has not been taken out of the limits. */
-function isLimited({ routeOptions }: FastifyRequest): boolean {
-  return routeOptions?.config?.rateLimit !== false;
+/** Whether a route has not been taken out of the limits. */
+function isLimited(route: Route | undefined): boolean {
+  return route?.config?.rateLimit !== false;
 }
 
 /** Other plugins declare decorators of the same names, whose types may be in the same program. */

@@ -46,11 +46,12 @@ export function rateLimit(options?: KoaRateLimitOptions | PolicyText): RateLimit
 }
 
 function middleware(pipeline: Pipeline<Context, ServerResponse>): Middleware {
+  const { property } = pipeline;
   return function rateLimit(ctx, next) {
     const verdict = pipeline.handle(ctx, ctx.res, ctx.res);
     return isPromise(verdict)
-      ? verdict.then((later) => apply(later, pipeline.property, ctx, next))
-      : apply(verdict, pipeline.property, ctx, next);
+      ? verdict.then((later) => apply(later, property, ctx, next))
+      : apply(verdict, property, ctx, next);
   };
 }
 
@@ -59,7 +60,7 @@ function apply(verdict: Verdict, property: string, ctx: Context, next: Next): Pr
   if (verdict.action === 'gone') return undefined;
   (ctx.state as Record<string, unknown>)[property] = verdict.decision;
   if (verdict.action === 'answered') return undefined;
-  ctx.set(verdict.headers);
+  writeHeaders(ctx.res, verdict.headers);
   if (verdict.action === 'pass') {
     return next().catch((error) => {
       keepHeaders(ctx.res, verdict.headers);
@@ -73,6 +74,12 @@ function apply(verdict: Verdict, property: string, ctx: Context, next: Next): Pr
   ctx.status = verdict.status;
   ctx.body = verdict.body;
   return undefined;
+}
+
+/** As Koa does it, whose own way asks more of each header than these need: headers that come too late are left out. */
+function writeHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  if (res.headersSent) return;
+  for (const name in headers) res.setHeader(name, headers[name]!);
 }
 
 /** Koa removes every header before it answers an error. Ours stay, on this response. */

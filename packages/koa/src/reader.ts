@@ -19,13 +19,18 @@ export const reader: Reader<Context> = {
   proxies: {
     // Without a count of proxies, Koa takes the first address in the header, which is the client's to write.
     trust: ({ app }) => (!app.proxy ? 'nobody' : app.maxIpsCount > 0 ? 'some' : 'anyone'),
-    forwarded: (ctx) => ctx.headers[ctx.app.proxyIpHeader.toLowerCase()],
+    forwarded: (ctx) => ctx.headers[lowerCase(ctx.app.proxyIpHeader)],
     remedy: 'Give Koa the number of your proxies: new Koa({ proxy: true, maxIpsCount: 1 }).',
   },
   digest: (text) => hash('sha256', text, 'base64url').slice(0, 22),
   sign: (secret, text) => createHmac('sha256', secret).update(text).digest().subarray(0, 16).toString('base64'),
   warn: (message) => process.emitWarning(message, { code: 'SLUICE_WARNING' }),
 };
+
+/** Koa's own default is asked for with every request. */
+function lowerCase(name: string): string {
+  return name === 'X-Forwarded-For' ? 'x-forwarded-for' : name.toLowerCase();
+}
 
 /**
  * The whole target below a mount, or behind one. As koa-mount does not tell of the mounts around it, that is what the
