@@ -8,6 +8,9 @@ import { type Cell, median, ratio, round, type Table } from './table.js';
 /** Processes of the same program differ by more than their rounds do: each contender has several, one after another. */
 const generations = 3;
 
+/** Requests after which a server of Express has been compiled as far as it ever will be. */
+const warmUp = 15_000;
+
 export async function http({ isolated, http: { requests, rounds } }: Size): Promise<Table> {
   const rows: Cell[][] = [];
   const failures: string[] = [];
@@ -17,7 +20,7 @@ export async function http({ isolated, http: { requests, rounds } }: Size): Prom
       await withActors({ isolated, module: './http-tasks.ts' }, async (start) => {
         const servers = variants.map((variant) => new Server(framework, variant, start()));
         for (const server of servers) await server.start();
-        for (const server of servers) await server.run(3 * requests);
+        for (const server of servers) await server.run(isolated ? Math.max(3 * requests, warmUp) : requests);
         for (let i = 0; i < rounds; i++) {
           for (const server of servers) costs.get(server.variant)!.push(await server.run(requests));
         }

@@ -83,7 +83,7 @@ async function startKoa(variant: Variant): Promise<number> {
   if (variant === 'headers') {
     app.use((ctx, next) => {
       const all = values();
-      for (let i = 0; i < names.length; i++) ctx.set(names[i]!, all[i]!);
+      for (let i = 0; i < names.length; i++) ctx.res.setHeader(names[i]!, all[i]!);
       return next();
     });
   } else if (variant === 'sluice' || variant === 'full') {
