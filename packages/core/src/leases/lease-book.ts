@@ -96,7 +96,7 @@ export class LeaseBook {
   #makeRoom(now: number): boolean {
     let left = looks;
     for (const leased of this.#keys) {
-      if (leased.isIdleNow(now)) {
+      if (leased.isUnused(now)) {
         this.#remove(leased);
         return true;
       }

@@ -5,7 +5,7 @@ import type { CompiledPolicy } from '../policy.js';
 import type { Known, Store } from '../store.js';
 import { LeaseBook } from './lease-book.js';
 import type { Instead, LeasesOptions } from './lease-options.js';
-import type { Waiter } from './leased-key.js';
+import type { Waiter } from './waiter.js';
 
 /**
  * Leases take units of hot keys from a store in advance and hand them out here, without asking it: never more in all

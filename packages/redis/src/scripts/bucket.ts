@@ -157,8 +157,8 @@ end
 
   lease: `
 local function bucket_lease(key, terms, units, extra, lasts)
-  bucket_leased(key, terms, units, true, extra, lasts)
-  return now + lasts
+  local _, left, fresh = bucket_leased(key, terms, units, true, extra, lasts)
+  return now + lasts, left, fresh
 end
 `,
 

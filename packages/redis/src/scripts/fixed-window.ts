@@ -33,8 +33,8 @@ export const fixedWindow: LuaAlgorithm = {
   lease: `
 -- Units are leased until the window ends in which they were taken.
 local function fixed_window_lease(key, terms, units, extra, lasts)
-  local _, _, ends = fixed_window(key, terms, units, true)
-  return min(ends, now + lasts)
+  local _, left, ends = fixed_window(key, terms, units, true)
+  return min(ends, now + lasts), left, ends
 end
 `,
 

@@ -19,11 +19,14 @@ local function lease(k, n, a, at)
   left = max(0, left)
   local granted = min(demand, left)
   local leased = lasts > 0 and min(extra, floor((left - granted) / share)) or 0
-  local ends = now
-  if leased > 0 then ends = lessors[terms.letter](key, terms, granted + leased, leased, lasts)
-  elseif granted > 0 then decide(key, terms, granted, true) end
-  reply[at] = granted + leased
-  reply[at + 1] = ends - now
+  reply[at], reply[at + 1] = granted + leased, 0
+  if leased > 0 then
+    local ends, rest, fresh = lessors[terms.letter](key, terms, granted + leased, leased, lasts)
+    reply[at + 1] = ends - now
+    if rest > 0 then return write(at + 2, true, rest, fresh, now, now) end
+  elseif granted > 0 then
+    decide(key, terms, granted, true)
+  end
   -- A refusal brings a state back to the present, as any does.
   answer(key, terms, 1, at + 2, granted < demand)
 end

@@ -8,7 +8,8 @@ import type { CompiledPolicy } from '@sluice/core';
  * cost is granted, the units left, and three instants in microseconds since the epoch: when the key is fresh, when the
  * cost would be granted if it is not (or `NEVER`), and from when on a grant may be used. `name_back(key, terms, units, at)` gives
  * units back. Where units can be leased, `name_lease(key, terms, units, extra, lasts)` takes units that are granted, the
- * `extra` last of them leased for so many microseconds at the most, and returns the instant by which these are spent.
+ * `extra` last of them leased for so many microseconds at the most, and returns the instant by which these are spent, the
+ * units left, and when the key is fresh.
  */
 export interface LuaAlgorithm {
   /** The letter with which its terms begin. */

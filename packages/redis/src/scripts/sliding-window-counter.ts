@@ -60,9 +60,9 @@ end
   lease: `
 -- Units are leased until the window ends in which they were taken.
 local function sliding_window_counter_lease(key, terms, units, extra, lasts)
-  sliding_window_counter(key, terms, units, true)
+  local _, left, fresh = sliding_window_counter(key, terms, units, true)
   local window = terms[3]
-  return min(now - now % window + window, now + lasts)
+  return min(now - now % window + window, now + lasts), left, fresh
 end
 `,
 
