@@ -143,6 +143,23 @@ describe('a process with leases', () => {
     expect(new Set(left).size).toBe(45);
   });
 
+  it('goes together with a deny cache: leases grant, and what Redis refuses is refused again without asking it', async () => {
+    const { store } = await process({ denyCache: true });
+    const counts = { lease: 0, store: 0, 'deny-cache': 0 } as Record<string, number>;
+    let granted = 0;
+    for (let i = 0; i < 110; i++) {
+      for (const { allowed, source } of await Promise.all(Array.from({ length: 1_000 }, () => ask(store, fixed)))) {
+        counts[source] = (counts[source] ?? 0) + 1;
+        if (allowed) granted++;
+      }
+    }
+    expect(granted).toBe(100_000);
+    expect(counts.lease).toBeGreaterThan(50_000);
+    expect(counts['deny-cache']).toBeGreaterThan(5_000);
+    await store.reset('hot', [fixed]);
+    expect(await ask(store, fixed)).toMatchObject({ allowed: true, source: 'store', remaining: 99_999 });
+  });
+
   it('leaves states without leases as they are, and goes on from one under another limit', async () => {
     const { store, redis } = await process();
     await ask(store, bucket);
@@ -202,7 +219,7 @@ describe('where a failover may lose leases, a store with leases warns once', () 
     }
   });
 
-  it('of a cluster', async () => {
+  it('of a cluster, where they are given out as anywhere', async () => {
     const cluster = await RedisCluster.start();
     const client = new Cluster(
       cluster.ports.map((port) => ({ host: '127.0.0.1', port })),
@@ -211,6 +228,10 @@ describe('where a failover may lose leases, a store with leases warns once', () 
     open.push(client);
     try {
       expect(await told(client, { leases })).toEqual([expect.stringMatching(bound)]);
+      const clock = new ManualClock(Date.now());
+      const options = { instances: 2, leases: true, deadline: '10s', clock, logger: { warn() {} } } as const;
+      const store = new RedisStore(client, options);
+      expect((await heat(store, bucket)).allowed).toBe(true);
     } finally {
       await cluster.stop();
     }
