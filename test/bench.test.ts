@@ -29,6 +29,7 @@ const algorithms = [
   'sluice token-bucket',
   'sluice leaky-bucket',
 ];
+const floors = ['floor Map and typed array, fixed-window', 'floor Map and typed array, token-bucket'];
 const stores = [
   'express-rate-limit MemoryStore',
   'rate-limiter-flexible RateLimiterMemory',
@@ -39,7 +40,7 @@ const stores = [
 const redisStores = ['rate-limiter-flexible RateLimiterRedis', 'rate-limit-redis RedisStore', 'koa-ratelimit redis'];
 
 const rows: Readonly<Record<string, readonly string[]>> = {
-  decisions: [...algorithms, 'sluice sliding-window-counter, awaited', ...stores],
+  decisions: [...algorithms, 'sluice sliding-window-counter, awaited', ...floors, ...stores],
   memory: [...algorithms, ...stores],
   pauses: ['(an idle process)', ...algorithms.slice(0, 3), ...stores],
   rules: [

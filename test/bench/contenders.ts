@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { AlgorithmName, SyncLimiter } from '@sluice/core';
+import { floors } from './floors.js';
 
 const require = createRequire(import.meta.url);
 
@@ -18,8 +19,8 @@ export interface Gate {
 
 export interface Contender {
   readonly name: string;
-  /** Whose it is: ours, or the package of a peer. */
-  readonly from: 'sluice' | PeerName;
+  /** Whose it is: ours, the package of a peer, or nobody's. */
+  readonly from: 'sluice' | 'floor' | PeerName;
   /** Whether an answer comes at once, without a promise. */
   readonly sync: boolean;
   /** Windows after which keys that nobody asks for any more are let go; 0 where they never are. */
@@ -179,7 +180,7 @@ const koa: Contender = {
 
 export const peers: readonly Contender[] = [express, flexible, fastify, koa];
 
-export const contenders: readonly Contender[] = [...ours, oursAwaited, ...peers];
+export const contenders: readonly Contender[] = [...ours, oursAwaited, ...floors, ...peers];
 
 export function contenderOf(name: string): Contender {
   const contender = contenders.find((one) => one.name === name);

@@ -1,11 +1,11 @@
 // How long does one contender take for a round of decisions?
 import { collectGarbage, type Tasks } from './child.js';
 import { contenderOf, type Gate } from './contenders.js';
-import { keyAt, picks } from './keys.js';
+import { type Draw, keyAt, picks, zipfPicks } from './keys.js';
 
 export interface Prepared {
   readonly contender: string;
-  readonly keys: number;
+  readonly draw: Draw;
 }
 
 export interface Round {
@@ -14,50 +14,56 @@ export interface Round {
   readonly granted: number;
 }
 
-/** Half of the keys are granted everything, the other half has had all it gets. */
-const generous = { limit: 1_000_000, windowMs: 86_400_000 };
-const spent = { limit: 1, windowMs: 86_400_000 };
+/**
+ * Half of the keys are granted everything, the other half has had all it gets. The window is as long as the timers of
+ * all contenders can be, so that a bucket's key is not as fresh as new again before the next decision on it.
+ */
+const windowMs = 20 * 86_400_000;
+const generous = { limit: 1_000_000, windowMs };
+const spent = { limit: 1, windowMs };
 
 export function tasks(): Tasks {
   let gates: readonly [Gate, Gate];
-  let keys: readonly string[];
   let order: Uint32Array;
   let sync: boolean;
   let next: number;
 
-  function decideAtOnce(decisions: number): number {
+  function decideAtOnce(keys: readonly string[]): number {
     let granted = 0;
-    for (let i = next; i < next + decisions; i++) {
-      if (gates[i & 1]!.decide(keys[order[i & (order.length - 1)]!]!)) granted++;
-    }
+    for (let i = 0; i < keys.length; i++) if (gates[i & 1]!.decide(keys[i]!)) granted++;
     return granted;
   }
 
-  async function decideInTurn(decisions: number): Promise<number> {
+  async function decideInTurn(keys: readonly string[]): Promise<number> {
     let granted = 0;
-    for (let i = next; i < next + decisions; i++) {
-      if (await gates[i & 1]!.decide(keys[order[i & (order.length - 1)]!]!)) granted++;
-    }
+    for (let i = 0; i < keys.length; i++) if (await gates[i & 1]!.decide(keys[i]!)) granted++;
     return granted;
+  }
+
+  /** A text of its own for each decision, as each request brings one: no Map has seen it, nor knows its hash. */
+  function newKeys(count: number): readonly string[] {
+    const keys = Array.from({ length: count }, (_, i) => keyAt(order[(next + i) & (order.length - 1)]!));
+    next += count;
+    collectGarbage();
+    return keys;
   }
 
   return {
-    async prepare(input: Prepared): Promise<void> {
-      const contender = contenderOf(input.contender);
+    async prepare({ contender: name, draw }: Prepared): Promise<void> {
+      const contender = contenderOf(name);
       sync = contender.sync;
       gates = [await contender.open(generous), await contender.open(spent)];
-      keys = Array.from({ length: Math.ceil(input.keys / 2) }, (_, i) => keyAt(i));
-      order = picks(keys.length, 2 ** 20);
+      const keys = Math.ceil(draw.keys / 2);
+      order = draw.zipf ? zipfPicks(keys, 2 ** 20) : picks(keys, 2 ** 20);
       next = 0;
-      for (const gate of gates) for (const key of keys) await gate.decide(key);
-      collectGarbage();
+      for (const gate of gates) for (let i = 0; i < keys; i++) await gate.decide(keyAt(i));
     },
 
     async run(decisions: number): Promise<Round> {
+      const keys = newKeys(decisions);
       const start = process.cpuUsage();
-      const granted = sync ? decideAtOnce(decisions) : await decideInTurn(decisions);
+      const granted = sync ? decideAtOnce(keys) : await decideInTurn(keys);
       const { user, system } = process.cpuUsage(start);
-      next += decisions;
       return { perSecond: (decisions * 1e6) / (user + system), granted: granted / decisions };
     },
   };

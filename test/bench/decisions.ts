@@ -1,42 +1,40 @@
-// How many decisions per second does each algorithm make in memory, at one key and at a million?
+// How many decisions per second does each algorithm make in memory, at one key, at ten thousand and at a million?
 import { type Actor, withActors } from './child.js';
 import { type Contender, contenders } from './contenders.js';
 import type { Round } from './decisions-tasks.js';
+import type { Draw } from './keys.js';
 import type { Size } from './size.js';
 import { median, ratio, round, type Table } from './table.js';
 
 export async function decisions(size: Size): Promise<Table> {
-  const { keys, perRound } = size.decisions;
+  const { draws, perRound } = size.decisions;
   const options = { isolated: size.isolated, module: './decisions-tasks.ts' };
   const runners = await withActors(options, async (start) => {
     const all = contenders.map((contender) => new Runner(contender, start()));
-    for (const count of keys) {
-      for (const runner of all) await runner.prepare(count);
+    for (const draw of draws) {
+      for (const runner of all) await runner.prepare(draw);
       for (const runner of all) await runner.warmUp(perRound);
       for (let i = 0; i < size.rounds; i++) for (const runner of all) await runner.run(perRound);
     }
     return all;
   });
 
-  const best = keys.map((count) =>
-    Math.max(...runners.filter(({ isPeer }) => isPeer).map((runner) => runner.perSecond(count) ?? 0)),
+  const best = draws.map((draw) =>
+    Math.max(...runners.filter(({ isPeer }) => isPeer).map((runner) => runner.perSecond(draw) ?? 0)),
   );
   return {
     part: 'decisions',
     title: 'Decisions per second',
     note:
       'In memory, thousands of decisions per second of processor time, and the ratio to the fastest peer. Half of the ' +
-      'decisions are grants, half refusals; keys are drawn evenly at random from texts made beforehand, whose hash a Map ' +
-      `therefore knows. Medians of ${size.rounds} rounds of ` +
-      `${perRound.toLocaleString('en-US')}, interleaved, one process per row.`,
-    columns: [
-      '',
-      ...keys.flatMap((count) => [`${count.toLocaleString('en-US')} ${count === 1 ? 'key' : 'keys'}`, 'ratio']),
-    ],
+      'decisions are grants, half refusals; keys are drawn by Zipf’s law or evenly, and each decision is asked for with a ' +
+      'text of its own, as requests do. A floor is a Map and a typed array, with the same decision object and nothing ' +
+      `else. Medians of ${size.rounds} rounds of ${perRound.toLocaleString('en-US')}, interleaved, one process per row.`,
+    columns: ['', ...draws.flatMap((draw) => [headingOf(draw), 'ratio'])],
     rows: runners.map((runner) => [
       runner.name,
-      ...keys.flatMap((count, i) => {
-        const perSecond = runner.perSecond(count);
+      ...draws.flatMap((draw, i) => {
+        const perSecond = runner.perSecond(draw);
         return perSecond === undefined
           ? [undefined, undefined]
           : [round(perSecond / 1_000), ratio(perSecond, best[i]!)];
@@ -46,24 +44,28 @@ export async function decisions(size: Size): Promise<Table> {
   };
 }
 
+function headingOf({ keys, zipf }: Draw): string {
+  return `${keys.toLocaleString('en-US')} ${keys === 1 ? 'key' : 'keys'}${zipf ? ', Zipf' : ''}`;
+}
+
 /** A Runner asks one contender for its rounds; one that has failed is not asked again. */
 class Runner {
   readonly name: string;
   readonly isPeer: boolean;
   failure: string | undefined;
   readonly #actor: Actor;
-  readonly #results = new Map<number, number[]>();
-  #keys = 0;
+  readonly #results = new Map<Draw, number[]>();
+  #draw: Draw | undefined;
 
   constructor({ name, from }: Contender, actor: Actor) {
     this.#actor = actor;
     this.name = name;
-    this.isPeer = from !== 'sluice';
+    this.isPeer = from !== 'sluice' && from !== 'floor';
   }
 
-  async prepare(keys: number): Promise<void> {
-    this.#keys = keys;
-    await this.#ask('prepare', { contender: this.name, keys });
+  async prepare(draw: Draw): Promise<void> {
+    this.#draw = draw;
+    await this.#ask('prepare', { contender: this.name, draw });
   }
 
   async warmUp(decisions: number): Promise<void> {
@@ -74,11 +76,11 @@ class Runner {
     const result = await this.#ask<Round>('run', decisions);
     if (result === undefined) return;
     if (Math.abs(result.granted - 0.5) > 0.01) this.failure = `granted ${result.granted} of its decisions, not half`;
-    this.#results.set(this.#keys, [...(this.#results.get(this.#keys) ?? []), result.perSecond]);
+    this.#results.set(this.#draw!, [...(this.#results.get(this.#draw!) ?? []), result.perSecond]);
   }
 
-  perSecond(keys: number): number | undefined {
-    const results = this.#results.get(keys);
+  perSecond(draw: Draw): number | undefined {
+    const results = this.#results.get(draw);
     return results === undefined || this.failure !== undefined ? undefined : median(results);
   }
 
