@@ -19,7 +19,7 @@ const states = { closed: 0, 'half-open': 1, open: 2 } as const;
  * let everything pass that they refuse.
  */
 export async function openRedis(
-  { urls, sentinel, instances, prefix, deadline }: RedisSettings,
+  { urls, sentinel, instances, prefix, deadline, denyCache = false, leases = false }: RedisSettings,
   settings: Pick<Settings, 'maxUsers' | 'userTtl'>,
   clock: Clock,
   logger: Logger,
@@ -39,7 +39,16 @@ export async function openRedis(
     const subscriber = connect();
     // What goes wrong with it goes wrong with the other one as well.
     subscriber.on('error', () => {});
-    const store = new RedisStore(client, { instances, prefix, deadline, clock, logger });
+    const store = new RedisStore(client, {
+      instances,
+      prefix,
+      deadline,
+      clock,
+      logger,
+      // Several may subscribe to channels of their own over one connection.
+      denyCache: denyCache && { subscriber },
+      leases,
+    });
     opened.unshift(() => store.close());
     try {
       await store.ready();

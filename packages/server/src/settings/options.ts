@@ -87,6 +87,18 @@ export const options = {
     default: '50ms',
     read: read.deadline,
   }),
+  denyCache: one(storage, {
+    value: 'on|off',
+    help: 'with --redis: whether this instance refuses repeats of what Redis has refused without asking it',
+    default: 'off',
+    read: read.onOrOff,
+  }),
+  leases: one(storage, {
+    value: 'on|off',
+    help: 'with --redis: whether this instance takes units of hot keys in advance, and hands them out without asking it',
+    default: 'off',
+    read: read.onOrOff,
+  }),
 
   algorithm: one(limits, {
     value: 'name',

@@ -64,6 +64,13 @@ export function oneOf<T extends string>(...names: readonly T[]): Reader<T> {
     names.includes(raw as T) ? (raw as T) : refuse(`must be one of ${names.join(', ')}; got ${show(raw)}.`);
 }
 
+/** A switch, for which YAML may say true or false. */
+export function onOrOff(raw: unknown): boolean {
+  if (raw === true || raw === 'on') return true;
+  if (raw === false || raw === 'off') return false;
+  return refuse(`must be on or off; got ${show(raw)}.`);
+}
+
 /** A style of header fields, or `off`, for which YAML may say false. */
 export function headerStyle(raw: unknown): HeaderStyle | 'off' {
   return oneOf('legacy', 'draft-6', 'draft-7', 'draft-8', 'draft-11', 'off')(raw === false ? 'off' : raw);

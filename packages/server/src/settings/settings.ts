@@ -15,6 +15,10 @@ export type StorageSettings =
       readonly prefix: string;
       /** How long a decision waits for Redis before this instance answers by itself; a minute at the most. */
       readonly deadline: Duration;
+      /** Whether this instance refuses repeats of what Redis has refused without asking it. @default false */
+      readonly denyCache?: boolean;
+      /** Whether it takes units of hot keys in advance, and hands them out without asking Redis. @default false */
+      readonly leases?: boolean;
     };
 
 /** What everybody is granted where no rule says otherwise. */

@@ -4,7 +4,7 @@ import type { OptionName } from './options.js';
 import type { StorageSettings } from './settings.js';
 import type { Given } from './sources.js';
 
-const ofRedis = ['redisSentinel', 'instances', 'prefix', 'deadline'] satisfies OptionName[];
+const ofRedis = ['redisSentinel', 'instances', 'prefix', 'deadline', 'denyCache', 'leases'] satisfies OptionName[];
 const ofFolder = ['dataDir', 'maxKeys'] satisfies OptionName[];
 
 /** Where the service keeps what it knows: a folder, or Redis where that is given. `undefined` after a mistake. */
@@ -39,7 +39,10 @@ export function storageOf(given: Given, folder: string, mistakes: Mistakes): Sto
   const sentinel = given.value('redisSentinel');
   const prefix = given.value('prefix')!;
   const deadline = given.value('deadline')!;
-  return { kind: 'redis', urls, ...(sentinel !== undefined && { sentinel }), instances, prefix, deadline };
+  const denyCache = given.value('denyCache')!;
+  const leases = given.value('leases')!;
+  const master = sentinel !== undefined && { sentinel };
+  return { kind: 'redis', urls, ...master, instances, prefix, deadline, denyCache, leases };
 }
 
 /** A cluster has only the one database. */

@@ -80,6 +80,10 @@ describe('a mistake in the settings', () => {
     [{ instances: '2' }, '--instances: is about Redis, which is not given. Add --redis, or leave this out.'],
     [{ prefix: 'a' }, '--prefix: is about Redis, which is not given. Add --redis, or leave this out.'],
     [{ deadline: '1s' }, '--deadline: is about Redis, which is not given. Add --redis, or leave this out.'],
+    [{ denyCache: 'on' }, '--deny-cache: is about Redis, which is not given. Add --redis, or leave this out.'],
+    [{ leases: 'off' }, '--leases: is about Redis, which is not given. Add --redis, or leave this out.'],
+    [{ denyCache: 'yes', redis: 'redis://a', instances: '1' }, '--deny-cache: must be on or off; got "yes".'],
+    [{ leases: '0.1', redis: 'redis://a', instances: '1' }, '--leases: must be on or off; got "0.1".'],
     [
       { deadline: '61s', redis: 'redis://a', instances: '1' },
       `--deadline: must be a duration like '50ms' or '1s', from 1ms to 1m; got "61s".`,

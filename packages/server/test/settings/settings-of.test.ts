@@ -64,7 +64,8 @@ describe('settings', () => {
   it('take a list as a repeated flag, between commas, and as a list of the file', () => {
     const urls = ['redis://10.0.0.1:1', 'redis://10.0.0.2:2', 'redis://10.0.0.3:3'];
     const instances = ['2'];
-    const storage = { kind: 'redis', urls, instances: 2, prefix: 'ratelimit', deadline: '50ms' };
+    const usual = { prefix: 'ratelimit', deadline: '50ms', denyCache: false, leases: false };
+    const storage = { kind: 'redis', urls, instances: 2, ...usual };
     const [first, ...rest] = urls;
     for (const written of [
       { flags: { redis: urls, instances } },
@@ -86,12 +87,27 @@ describe('settings', () => {
       instances: 1,
       prefix: 'api',
       deadline: '50ms',
+      denyCache: false,
+      leases: false,
     });
   });
 
   it('say how long a decision waits for Redis', () => {
     const flags = { redis: ['redis://10.0.0.1'], instances: ['1'], deadline: ['0.2s'] };
     expect(settle({ flags }).settings.storage).toMatchObject({ deadline: '0.2s' });
+  });
+
+  it('say what is answered without Redis, each by itself', () => {
+    const flags = { redis: ['redis://10.0.0.1'], instances: ['1'] };
+    const storage = (more: object) => settle({ flags: { ...flags, ...more } }).settings.storage;
+    expect(storage({ denyCache: ['on'] })).toMatchObject({ denyCache: true, leases: false });
+    expect(storage({ leases: ['on'], denyCache: ['off'] })).toMatchObject({ denyCache: false, leases: true });
+    for (const [text, is] of [
+      ['deny_cache: true\nleases: on', { denyCache: true, leases: true }],
+      ['deny_cache: false\nleases: off', { denyCache: false, leases: false }],
+    ] as const) {
+      expect(settle({ flags, file: yaml(text) }).settings.storage).toMatchObject(is);
+    }
   });
 
   it.each<[Texts, object]>([

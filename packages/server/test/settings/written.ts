@@ -65,6 +65,8 @@ const storage = fc.oneof(
       redisSentinel: fc.constantFrom('mymaster', 'main'),
       prefix: fc.stringMatching(/^[a-z]{1,9}$/),
       deadline: fc.constantFrom('1ms', '50ms', '0.5s', '1m'),
+      denyCache: fc.constantFrom('on', 'off'),
+      leases: fc.constantFrom('on', 'off'),
     },
     { requiredKeys: ['redis', 'instances'] },
   ),
