@@ -7,17 +7,15 @@ import type { ResponseLike } from './reader.js';
 export class Settling<R, S> {
   readonly #success: boolean | ResponseTest<R, S>;
   readonly #failure: boolean | ResponseTest<R, S>;
+  readonly #isNeeded: boolean;
   readonly #report: (error: unknown) => void;
 
   /** What judges throw goes to `report`: the response is through, and nobody else could be told. */
   constructor(options: RateLimitOptions<R, S>, report: (error: unknown) => void) {
     this.#success = options.skipSuccessful ?? false;
     this.#failure = options.skipFailed ?? false;
+    this.#isNeeded = this.#success !== false || this.#failure !== false;
     this.#report = report;
-  }
-
-  get #isNeeded(): boolean {
-    return this.#success !== false || this.#failure !== false;
   }
 
   /** A client that did not wait for the response has paid. Over HTTP/2, such a response is "finished" all the same. */
