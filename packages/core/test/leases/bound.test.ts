@@ -79,6 +79,6 @@ describe('units that are leased and spent at any time of their lease', () => {
         }
       }
     });
-    fc.assert(property, { numRuns: 2_000 });
+    fc.assert(property, { numRuns: 1_000 });
   });
 });
