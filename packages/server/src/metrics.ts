@@ -66,7 +66,7 @@ export class Metrics {
     });
     this.#storeTime = new Histogram({
       name: 'sluice_store_duration_seconds',
-      help: 'Time that the store took to decide, including what answers in its stead.',
+      help: 'Time that the store took to decide, including what answers in its stead where it fails.',
       buckets: decisionBuckets,
       registers,
     });

@@ -74,6 +74,7 @@ export class Decider {
   readonly #lists: ClientLists;
   #rules: ReadonlyMap<string, { readonly version: number }> | undefined;
   #book: Rulebook;
+  #isWarmingUp = false;
 
   constructor(options: DeciderOptions) {
     const { clock, lists, logger } = options;
@@ -111,10 +112,15 @@ export class Decider {
 
   /**
    * Looks at what nobody has taken, until the store has told its time and the code is compiled: the first requests would
-   * wait for both, and a late answer is taken for a store that is slow.
+   * wait for both, and a late answer is taken for a store that is slow. How long the store takes meanwhile is not told.
    */
   async warmUp(): Promise<void> {
-    for (let i = 0; i < looks; i++) await this.#book.pipelineOf(nobody).judge(nobody, false);
+    this.#isWarmingUp = true;
+    try {
+      for (let i = 0; i < looks; i++) await this.#book.pipelineOf(nobody).judge(nobody, false);
+    } finally {
+      this.#isWarmingUp = false;
+    }
   }
 
   /** Decides, and charges. */
@@ -235,7 +241,9 @@ export class Decider {
       headers,
       clock,
       // One of its own for each set of rules: a rule may have other numbers in the next.
-      store: new ServiceStore(store, observeStore),
+      store: new ServiceStore(store, (ms, failed) => {
+        if (!this.#isWarmingUp) observeStore(ms, failed);
+      }),
       onDecision: (event) => this.#observeShadow(event),
       logger,
     };

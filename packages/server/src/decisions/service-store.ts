@@ -10,7 +10,7 @@ import {
 } from '@sluice/core';
 import { algorithmNames } from '@sluice/core/toolkit';
 
-/** Is told how long the store took, in milliseconds, and whether it failed. */
+/** Is told how long the store took to decide, in milliseconds, and whether it failed. What is answered without it is not told. */
 export type StoreObserver = (ms: number, failed: boolean) => void;
 
 /**
@@ -86,7 +86,7 @@ export class ServiceStore implements Store {
     try {
       const answer = ask();
       if (!isPromise(answer)) {
-        this.#observe(performance.now() - begun, false);
+        if (!isWithoutStore(answer)) this.#observe(performance.now() - begun, false);
         return answer;
       }
       return answer.then(
@@ -104,6 +104,11 @@ export class ServiceStore implements Store {
       throw error;
     }
   }
+}
+
+/** Whether an answer that came at once is from a lease, or a refusal that was remembered: all of a list is, or none. */
+function isWithoutStore([decision]: readonly Decision[]): boolean {
+  return decision?.source === 'lease' || decision?.source === 'deny-cache';
 }
 
 /**

@@ -81,12 +81,15 @@ const login: RuleDocument = { id: 'login', endpoint: '/login', limit: 3, window:
 const about = { userId: 'alice', endpoint: '/login' };
 
 describe('a decider that warms up', () => {
-  it('has taken nothing from anybody, and has told of no decision', async () => {
-    const { own, observed } = decider();
+  it('has taken nothing from anybody, and has told of no decision and of no call', async () => {
+    let calls = 0;
+    const { own, observed } = decider({ observeStore: () => calls++ });
     await own.warmUp();
+    expect(calls).toBe(0);
     const { answer } = await own.check({ ip: '192.0.2.0', method: 'GET', endpoint: '/' });
     expect(answer).toMatchObject({ limit: 10, remaining: 9 });
     expect(observed).toHaveLength(1);
+    expect(calls).toBe(1);
   });
 });
 

@@ -1,4 +1,11 @@
-import { type Charge, type CompiledPolicy, compilePolicies, MemoryStore, type Store } from '@sluice/core';
+import {
+  type Charge,
+  type CompiledPolicy,
+  compilePolicies,
+  type Decision,
+  MemoryStore,
+  type Store,
+} from '@sluice/core';
 import { algorithmNames } from '@sluice/core/toolkit';
 import { ManualClock } from '@sluice/testing';
 import { describe, expect, it } from 'vitest';
@@ -117,5 +124,31 @@ describe('The store of the service', () => {
     const memory = new MemoryStore({ clock: new ManualClock() });
     await new ServiceStore(memory, observe).consume(charge);
     expect(calls).toEqual([true, true, false]);
+  });
+
+  it('tells of no call where there was none: units of a lease, and refusals that were remembered', async () => {
+    let calls = 0;
+    const observe = () => calls++;
+    const charge = [{ key: 'user:alice', policy: everybody!, cost: 1 }];
+    const clock = new ManualClock();
+    const answering = (source: Decision['source'], waits: boolean) => {
+      const memory = new MemoryStore({ clock });
+      const answer = (charges: readonly Charge[]) => memory.peek(charges).map((decision) => ({ ...decision, source }));
+      const store: Store = {
+        consume: (charges) => (waits ? Promise.resolve(answer(charges)) : answer(charges)),
+        peek: answer,
+        release: ignore,
+        reset: ignore,
+      };
+      return new ServiceStore(store, observe);
+    };
+    for (const source of ['lease', 'deny-cache'] as const) {
+      expect(await answering(source, false).consume(charge)).toMatchObject([{ source }]);
+    }
+    expect(calls).toBe(0);
+    // What answers in the store's stead is told of, and so is who waited for the call that brought a lease.
+    for (const source of ['store', 'fallback', 'closed'] as const) await answering(source, false).consume(charge);
+    await answering('lease', true).consume(charge);
+    expect(calls).toBe(4);
   });
 });
