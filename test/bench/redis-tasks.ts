@@ -29,6 +29,8 @@ export interface RedisRound {
   readonly server: number;
   /** Microseconds of the clock per decision that the server spends within the command. */
   readonly command: number;
+  /** Decisions per call of the server. */
+  readonly perCall: number;
 }
 
 /** Half of the decisions are about keys that are granted everything, the other half about such as have had all they get. */
@@ -90,7 +92,9 @@ export function tasks(): Tasks {
       const { user, system } = process.cpuUsage(before);
       const server = serverTime(await client.info('cpu')) - serverBefore;
       const stats = await client.info('commandstats');
-      const command = Number(numberOf(stats, new RegExp(`^cmdstat_${contender.command}:calls=\\d+,usec=(\\d+)`, 'm')));
+      const stat = `^cmdstat_${contender.command}:calls=`;
+      const calls = Number(numberOf(stats, new RegExp(`${stat}(\\d+)`, 'm')));
+      const command = Number(numberOf(stats, new RegExp(`${stat}\\d+,usec=(\\d+)`, 'm')));
       const { decisions } = load;
       micros.sort();
       return {
@@ -101,6 +105,7 @@ export function tasks(): Tasks {
         client: (user + system) / decisions,
         server: server / decisions,
         command: command / decisions,
+        perCall: decisions / calls,
       };
     },
   };

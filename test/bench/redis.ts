@@ -33,12 +33,24 @@ export async function redis({ isolated, redis: { keys, decisions, rounds } }: Si
     note:
       'Decisions per second, and their ratio to a bare INCR and to the fastest peer; half and 99 % of the decisions are ' +
       'answered within so many microseconds; microseconds of processor time per decision of the client and of the server, ' +
-      'and microseconds of the clock that the command itself takes there (usec of INFO commandstats). Half of the ' +
+      'microseconds of the clock that the command itself takes there (usec of INFO commandstats), and how many decisions ' +
+      'there are per call of it. Half of the ' +
       `decisions are grants, half refusals; of ${keys.toLocaleString('en-US')} keys, drawn evenly at random, or of one granted and one ` +
       `refused key. Medians of ${rounds} rounds of ${decisions.toLocaleString('en-US')}, interleaved, one process and ` +
       `one client of ioredis ${versionOf('ioredis')} per contender, and one redis-server ${runners[0]?.version ?? ''} ` +
       'beside them on this machine.',
-    columns: ['', 'per second', 'to INCR', 'to peer', 'p50 µs', 'p99 µs', 'client µs', 'server µs', 'command µs'],
+    columns: [
+      '',
+      'per second',
+      'to INCR',
+      'to peer',
+      'p50 µs',
+      'p99 µs',
+      'client µs',
+      'server µs',
+      'command µs',
+      'per call',
+    ],
     rows: loads.flatMap((load) => rowsOf(runners, load)),
     failures: runners.flatMap(({ name, failure }) => (failure === undefined ? [] : [`${name}: ${failure}`])),
   };
@@ -57,7 +69,8 @@ function rowsOf(runners: readonly Runner[], load: Load): Cell[][] {
     };
     const made = runner.median(load, 'perSecond') ?? Number.NaN;
     const ratios = [ratio(made, bare), ratio(made, best)];
-    return [name, of('perSecond'), ...ratios, of('p50'), of('p99'), of('client'), of('server'), of('command')];
+    const costs = [of('client'), of('server'), of('command'), of('perCall')];
+    return [name, of('perSecond'), ...ratios, of('p50'), of('p99'), ...costs];
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Question } from './question.js';
 
-/** Keys in one script at the most: a server that runs it does nothing else for about half a millisecond. */
+/** Keys in one script at the most: a server that runs it does nothing else for less than a millisecond. */
 export const mostKeys = 64;
 
 /** A Call asks a server one question: all that it asks for is done in one step, or nothing. */
