@@ -92,7 +92,7 @@ export function scenarioOf(
   const policy = policies[0]!;
   const lease = Math.min(1_000_000, refill(policy) / 100);
   const isAttack = !saturated && (attacked || random.chance(0.5));
-  const size = isAttack ? random.integer(2, 4) : random.integer(2, 8);
+  const size = isAttack || saturated ? random.integer(2, 4) : random.integer(2, 8);
   const duration = saturated ? policy.window : Math.round(Math.min(lease * random.magnitude(4, 40), 20_000_000));
   const at = () => Math.round(random.next() * duration);
 
@@ -108,7 +108,7 @@ export function scenarioOf(
   const arrivals = wanted / ((burst + 1) / 2);
   const gap = Math.max((duration * size) / arrivals, isAttack ? lease * size * random.magnitude(0.5, 5) : 0);
   const units = random.chance(0.5) ? (policy.limit / policy.window) * duration * stress : 0;
-  const share = random.pick([0.01, 0.03, 0.1, 0.1]);
+  const share = saturated ? random.pick([0.01, 0.02]) : random.pick([0.01, 0.03, 0.1, 0.1]);
   const largest = (policy.capacity * share) / size;
   const weight = Math.max(2, Math.round(isAttack ? largest * random.magnitude(0.02, 0.5) : (units / requests) * 2));
   const nodes = Array.from({ length: size }, (): NodePlan => {
@@ -180,7 +180,7 @@ export function scenarioOf(
 
 /** A small one can be taken in single units, often enough for leases. */
 function policyOf(random: Random, isSmall: boolean): Policy {
-  const limit = Math.round(random.magnitude(1_000, isSmall ? 4_000 : 1_000_000));
+  const limit = Math.round(isSmall ? random.magnitude(8_000, 16_000) : random.magnitude(1_000, 1_000_000));
   const window = Math.round(random.magnitude(1_000, isSmall ? 10_000 : 3_600_000));
   switch (random.integer(0, 5)) {
     case 0:

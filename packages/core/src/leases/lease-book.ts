@@ -87,7 +87,7 @@ export class LeaseBook {
 
   #added(policy: LeasedPolicy, key: string, now: number): LeasedKey | undefined {
     if (this.#keys.size >= mostKeys && !this.#makeRoom(now)) return undefined;
-    const leased = new LeasedKey(policy, key, this.#lessor);
+    const leased = new LeasedKey(policy, key, this.#lessor, now);
     policy.keys.set(key, leased);
     this.#keys.add(leased);
     return leased;

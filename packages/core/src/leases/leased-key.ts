@@ -6,6 +6,7 @@ import type { Store } from '../store.js';
 import type { Leased } from './lease.js';
 import type { LeasedPolicy } from './leased-policy.js';
 import { endOf, LeasedUnits } from './leased-units.js';
+import { Pace } from './pace.js';
 import { askFor, Call, type Waiter } from './waiter.js';
 
 /** Microseconds for which a key goes without leases when a call for one has failed, or has come when it was over. */
@@ -29,6 +30,7 @@ export class LeasedKey {
   readonly key: string;
   readonly #lessor: Lessor;
   readonly #units: LeasedUnits;
+  readonly #pace: Pace;
   #isDropped = false;
   #isAsking = false;
   #waiting: readonly Waiter[] = [];
@@ -39,22 +41,24 @@ export class LeasedKey {
   /** Until then, nothing is. */
   #offUntil = 0;
 
-  constructor(policy: LeasedPolicy, key: string, lessor: Lessor) {
+  constructor(policy: LeasedPolicy, key: string, lessor: Lessor, now: number) {
     this.policy = policy;
     this.key = key;
     this.#lessor = lessor;
     this.#units = new LeasedUnits(policy);
+    this.#pace = new Pace(policy.largest, policy.time, now);
   }
 
-  /** Whether its leases end unspent: it is then better off without. */
+  /** Whether it is asked for so seldom that it is better off without leases. */
   get isIdle(): boolean {
-    return this.#units.isIdle;
+    return this.#pace.isSlow;
   }
 
   /** Takes units of a lease, if it has so many. */
   take(cost: number, now: number): boolean {
+    this.#pace.count(cost, now);
     if (!this.#units.take(cost, now)) return false;
-    if (!this.#isAsking && this.#units.isLow) this.#renew(now);
+    if (!this.#isAsking && this.#units.isLow && this.isOpen(now)) this.#send([], now);
     return true;
   }
 
@@ -84,11 +88,10 @@ export class LeasedKey {
     else this.#send([waiter], waiter.since);
   }
 
-  /** Asks for a lease that nobody waits for, and that is enough for some charges of that cost, where there may be one. */
+  /** Asks for a lease that nobody waits for, where it would be enough for charges of that cost. */
   prepare(cost: number, now: number): void {
-    if (this.#isAsking || cost > this.policy.largest || now < this.#renewFrom) return;
+    if (this.#isAsking || cost > this.#pace.size || now < this.#renewFrom) return;
     if (this.#units.isFull || !this.isOpen(now)) return;
-    if (cost * 2 > this.#units.size) this.#units.grow(cost * 4);
     this.#send([], now);
   }
 
@@ -98,18 +101,12 @@ export class LeasedKey {
     this.#units.drop();
   }
 
-  #renew(now: number): void {
-    this.#units.growWithPace(now);
-    if (this.isOpen(now)) this.#send([], now);
-  }
-
   #send(waiters: readonly Waiter[], now: number): void {
     this.#isAsking = true;
     this.#waiting = [];
     const demand = waiters.length;
-    this.#units.grow(demand);
     const leases = now >= this.#exactUntil && !this.#isDropped;
-    const extra = leases ? Math.max(0, this.#units.size - this.#units.unspent(now)) : 0;
+    const extra = leases ? Math.max(0, this.#pace.size - this.#units.unspent(now)) : 0;
     const call = new Call(now, waiters);
     const { store, instances: share, deadline, clock } = this.#lessor;
     let answer: MaybePromise<Leased>;

@@ -2,8 +2,8 @@ import type { CompiledPolicy } from '../policy.js';
 import type { LeasedKey } from './leased-key.js';
 
 /** A key is hot when it is asked for so often within so many microseconds. */
-const often = 16;
-const period = 100_000;
+export const often = 16;
+export const period = 100_000;
 
 /** Keys counted in a period at the most. */
 const mostCounted = 10_000;

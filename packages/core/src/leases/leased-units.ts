@@ -2,9 +2,6 @@ import type { Decision } from '../decision.js';
 import { micros } from '../duration.js';
 import type { LeasedPolicy } from './leased-policy.js';
 
-/** Units of the first lease of a key. */
-const smallest = 16;
-
 /** Parts of a thousand of a time that have passed for certain when a clock says so: clocks differ in how fast they run. */
 const margin = 990;
 
@@ -15,20 +12,15 @@ export function endOf(asked: number, lasts: number): number {
 
 /**
  * LeasedUnits are the units of a key that this process may hand out, until their lease is over: those of one lease, and
- * behind them those of the next. They know how large a lease should be. Instants are microseconds.
+ * behind them those of the next. Instants are microseconds.
  */
 export class LeasedUnits {
-  /** Units that the next lease should have. */
-  size: number;
-  /** Whether leases end unspent: the key is then better off without. */
-  isIdle = false;
   readonly #policy: LeasedPolicy;
   /** What is handed out now, and until when. */
   #units = 0;
   #until = 0;
-  /** How many there were, and when they were first handed out. */
+  /** How many there were. */
   #leased = 0;
-  #begun = 0;
   /** What is handed out after that. */
   #nextUnits = 0;
   #nextUntil = 0;
@@ -42,7 +34,6 @@ export class LeasedUnits {
 
   constructor(policy: LeasedPolicy) {
     this.#policy = policy;
-    this.size = Math.min(smallest, policy.largest);
   }
 
   take(cost: number, now: number): boolean {
@@ -101,17 +92,7 @@ export class LeasedUnits {
     if (now < this.#until && this.#units > 0) {
       this.#nextUnits = units;
       this.#nextUntil = until;
-    } else this.#begin(units, until, now);
-  }
-
-  /** Leases should have so many units at the least, as far as the policy allows. */
-  grow(size: number): void {
-    if (size > this.size) this.size = Math.min(this.#policy.largest, size);
-  }
-
-  /** Half of a lease is gone: at this pace, is all of it before half of its time? */
-  growWithPace(now: number): void {
-    if ((now - this.#begun) * 4 < this.#until - this.#begun) this.grow(this.size * 2);
+    } else this.#begin(units, until);
   }
 
   /** Hands nothing out any more. */
@@ -130,7 +111,7 @@ export class LeasedUnits {
         this.#nextUnits = 0;
         return false;
       }
-      if (this.#units === 0) this.#begin(this.#nextUnits, this.#nextUntil, now);
+      if (this.#units === 0) this.#begin(this.#nextUnits, this.#nextUntil);
       else if (cost <= this.#units + this.#nextUnits) {
         // The earlier end goes for both.
         this.#units += this.#nextUnits;
@@ -141,20 +122,14 @@ export class LeasedUnits {
     return now < this.#until && cost <= this.#units;
   }
 
-  #begin(units: number, until: number, now: number): void {
+  #begin(units: number, until: number): void {
     this.#units = units;
     this.#until = until;
     this.#leased = units;
-    this.#begun = now;
     this.#few = units >> 1;
   }
 
-  /** The present lease is over. One of which most is left was too large. */
   #end(): void {
-    if (this.#units * 2 > this.#leased) {
-      if (this.size <= smallest && this.#nextUnits === 0) this.isIdle = true;
-      this.size = Math.max(Math.min(smallest, this.#policy.largest), this.size >> 1);
-    }
     this.#units = 0;
     this.#few = -1;
   }

@@ -19,6 +19,9 @@ export const million = compiled({ limit: 1_000_000, window: '1m', algorithm: 'to
 /** So does one of this, and it is easier to count. */
 export const window = compiled({ limit: 100_000, window: '1m', algorithm: 'fixed-window' });
 
+/** Units that are taken until there is a lease of 16. */
+export const heated = 15 + 256;
+
 /** A process with leases, and a store whose answers to `lease` come when a test says so. */
 export function world(options: Partial<LeasesOptions> = {}) {
   const clock = new ManualClock();
@@ -28,16 +31,17 @@ export function world(options: Partial<LeasesOptions> = {}) {
   const charge = (cost = 1, policy: CompiledPolicy = million, key = 'hot'): Charge => ({ policy, key, cost });
   const left = (policy: CompiledPolicy = million) => shared.peek([charge(0, policy)])[0]!.remaining;
   const ask = (cost = 1, policy: CompiledPolicy = million) => leases.consume([charge(cost, policy)]);
-  /** Asks so often that the key is hot, and gets the first lease. */
-  const heat = async (policy: CompiledPolicy = million) => {
-    for (let i = 0; i < 15; i++) await ask(1, policy);
-    const first = ask(1, policy);
-    await store.answer();
-    return (await first)[0]!;
-  };
   /** Asks so many times at once, for one unit each. */
   const crowd = (count: number, policy: CompiledPolicy = million) =>
     Promise.all(Array.from({ length: count }, async () => (await ask(1, policy))[0]!));
+  /** Asks so often and so fast that there is a lease of 16 units, and tells of the last decision before that. */
+  const heat = async (policy: CompiledPolicy = million) => {
+    for (let i = 0; i < 15; i++) await ask(1, policy);
+    const all = crowd(heated - 15, policy);
+    await store.answer();
+    await store.answer();
+    return (await all).at(-1)!;
+  };
   return { clock, shared, store, leases, charge, left, ask, heat, crowd };
 }
 
