@@ -13,8 +13,11 @@ local function lower(k, n, a, at)
     if fresh_by > now then
       local _, left, fresh = decide(key, terms, 0, false)
       if left > most then _, left, fresh = decide(key, terms, left - most, true) end
-      -- A bucket owes parts of a unit, too, which are not seen in what is left.
-      if terms.letter == 'b' and left > 0 and fresh < fresh_by then decide(key, terms, 1, true) end
+      -- A bucket owes parts of a unit, too, which are not seen in what is left; and its ticks may begin at other instants.
+      if terms.letter == 'b' and left > 0 and fresh < fresh_by then
+        _, left, fresh = decide(key, terms, 1, true)
+        if left > 0 and fresh < fresh_by then decide(key, terms, min(left, ceil(terms[5] / terms[4])), true) end
+      end
     end
   end
   reply[at] = 1
