@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { collectGarbage, type Tasks } from './child.js';
 import { contenderOf, type Gate } from './contenders.js';
 import { keyAt } from './keys.js';
+import { threadTime } from './thread-time.js';
 
 export interface Expiry {
   /** None, to see what the machine itself does to an idle loop. */
@@ -14,7 +15,7 @@ export interface Expiry {
 export interface Watched {
   /** From one turn of the loop to the next, at most. */
   readonly longestMs: number;
-  /** The most processor time between two turns: what others on the machine take is not in it. */
+  /** The most processor time of the main thread between two turns: what others on the machine take is not in it. */
   readonly busiestMs: number;
   /** Keys when the watch began, and when it ended. */
   readonly held: number;
@@ -49,11 +50,11 @@ function watch(ms: number, isOver: () => boolean): Promise<{ longestMs: number; 
   let longestMs = 0;
   let busiestMs = 0;
   let turned = performance.now();
-  let worked = processorTime();
+  let worked = threadTime();
   return new Promise((resolve) => {
     const turn = () => {
       const now = performance.now();
-      const work = processorTime();
+      const work = threadTime();
       longestMs = Math.max(longestMs, now - turned);
       busiestMs = Math.max(busiestMs, work - worked);
       turned = now;
@@ -63,11 +64,6 @@ function watch(ms: number, isOver: () => boolean): Promise<{ longestMs: number; 
     };
     setImmediate(turn);
   });
-}
-
-function processorTime(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
 }
 
 export const tasks = (): Tasks => ({ expire });

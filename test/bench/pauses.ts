@@ -39,7 +39,7 @@ export async function pauses({ isolated, pauses: { keys, windowMs } }: Size): Pr
     title: 'Longest pause while keys expire',
     note:
       `Milliseconds from one turn of the event loop to the next, at most, while ${keys.toLocaleString('en-US')} keys with a window of ` +
-      `${windowMs.toLocaleString('en-US')} ms expire, and the most processor time in one turn, with its ratio to the least of the ` +
+      `${windowMs.toLocaleString('en-US')} ms expire, and the most processor time of the main thread in one turn, with its ratio to the least of the ` +
       'peers that let keys go. Keys that are left go only when they are asked for again, or when newer ones push them out.',
     columns: ['', 'pause (ms)', 'processor (ms)', 'ratio', 'keys at first', 'keys left'],
     rows: results.map(({ name, watched }): Cell[] => {

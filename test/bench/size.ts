@@ -43,7 +43,7 @@ export const sizes = {
     rounds: 5,
     decisions: { draws: [{ keys: 1 }, { keys: 10_000, zipf: true }, { keys: 1_000_000 }], perRound: 200_000 },
     memory: { keys: 1_000_000 },
-    pauses: { keys: 1_000_000, windowMs: 5_000 },
+    pauses: { keys: 1_000_000, windowMs: 10_000 },
     rules: { few: 10, many: 10_000, requests: 200_000 },
     redis: { keys: 100_000, decisions: 20_000, rounds: 9 },
     deny: { keys: 1_000, remembered: 2_000_000, asked: 50_000, rounds: 7 },
