@@ -173,7 +173,7 @@ describe('a process with leases', () => {
     const { source, remaining } = await ask(store, raised!);
     expect(source).toBe('store');
     expect(remaining).toBeGreaterThan(199_800);
-    expect(remaining).toBeLessThan(200_000 - 30);
+    expect(remaining).toBeLessThan(200_000 - 20);
   });
 
   it('says of a key whose state is not its own what any store does, and resets it', async () => {

@@ -62,6 +62,12 @@ export class LeasedKey {
     return true;
   }
 
+  /** Units are asked for of the store, without `take`. */
+  miss(cost: number, now: number): void {
+    this.#pace.count(cost, now);
+    this.prepare(cost, now);
+  }
+
   /** Whether `take` would. */
   has(cost: number, now: number): boolean {
     return this.#units.has(cost, now);

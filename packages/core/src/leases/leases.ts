@@ -105,7 +105,7 @@ export class Leases implements Store {
       });
     }
     const answer = this.#store.consume(charges);
-    for (const [i, hot] of keys.entries()) if (lacking[i] && hot?.isIdle === false) hot.prepare(charges[i]!.cost, now);
+    for (const [i, hot] of keys.entries()) if (lacking[i] && hot?.isIdle === false) hot.miss(charges[i]!.cost, now);
     return answer;
   }
 }

@@ -14,6 +14,11 @@ export class HeldStore implements Store {
     this.#store = store;
   }
 
+  /** Whether anybody waits for an answer to `lease`. */
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
   lease(request: LeaseRequest): Promise<Leased> {
     this.requests.push(request);
     const leased = this.#store.lease(request);

@@ -19,6 +19,9 @@ export const million = compiled({ limit: 1_000_000, window: '1m', algorithm: 'to
 /** So does one of this, and it is easier to count. */
 export const window = compiled({ limit: 100_000, window: '1m', algorithm: 'fixed-window' });
 
+/** A lease of it lasts a second, and a key that is just hot gets one at once. */
+export const hourly = compiled({ limit: 1_000_000, window: '1h', algorithm: 'token-bucket' });
+
 /** Units that are taken until there is a lease of 16. */
 export const heated = 15 + 256;
 
