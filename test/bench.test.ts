@@ -84,6 +84,16 @@ const rows: Readonly<Record<string, readonly string[]>> = {
       (kind) => `POST /ratelimit/check/batch, ${load}, ${kind}`,
     ),
   ]),
+  fleet: [
+    '8 hot keys, coalescing, 2 processes',
+    '8 hot keys, leases, 1 process',
+    '8 hot keys, leases, 2 processes',
+    '8 hot keys, beyond their limits, coalescing, 2 processes',
+    '8 hot keys, beyond their limits, leases, 2 processes',
+    '100 users, coalescing, 2 processes',
+    '1,000 attackers, coalescing, 2 processes',
+    '1,000 attackers, deny cache, 2 processes',
+  ],
 };
 
 describe.concurrent('the benchmark', () => {

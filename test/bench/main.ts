@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { peerNames, versionOf } from './contenders.js';
 import { decisions } from './decisions.js';
 import { deny } from './deny.js';
+import { fleet } from './fleet.js';
 import { http } from './http.js';
 import { memory } from './memory.js';
 import { pauses } from './pauses.js';
@@ -22,6 +23,7 @@ const parts: Readonly<Record<string, (size: Size) => Promise<Table>>> = {
   redis,
   deny,
   service,
+  fleet,
 };
 
 const usage = `Usage: pnpm bench [part …] [--quick] [--json]
@@ -34,6 +36,7 @@ const usage = `Usage: pnpm bench [part …] [--quick] [--json]
   redis      decisions per second in Redis, how long they take, and what they cost client and server
   deny       refusals per second that are repeated without asking Redis, and what that costs those who are granted
   service    decisions per second of the service over HTTP, and how long they take, beside a bare route
+  fleet      decisions per second of several processes over a cluster, per call, and whether they keep to the contract
 
   --quick    fewer rounds and keys
   --smoke    hardly any: shows that everything runs
