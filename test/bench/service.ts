@@ -131,7 +131,8 @@ class Server {
       else if (this.kind === 'embedded')
         this.#port = await this.#actor.ask('startService', { kind: 'embedded', dataDir });
       else {
-        const storage = { kind: 'redis', urls: [redis], instances: 1, prefix: 'ratelimit', deadline: '50ms' };
+        // A longer deadline costs the same, and a machine under load is then not taken for a slow Redis.
+        const storage = { kind: 'redis', urls: [redis], instances: 1, prefix: 'ratelimit', deadline: '2s' };
         this.#port = await this.#actor.ask('startService', storage);
       }
     });
