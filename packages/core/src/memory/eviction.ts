@@ -81,10 +81,10 @@ export class Evictor {
     const { table } = this.#contents;
     let victim = -1;
     let soonest = Number.POSITIVE_INFINITY;
-    let row = (this.#hand % shard.capacity) * ROW;
     for (let i = 0; i < sample; i++) {
-      row = shard.nextMarked(mark, (row + ROW) % shard.words.length);
+      const row = shard.nextMarked(mark, shard.hand);
       if (row < 0) return;
+      shard.hand = (row + ROW) % shard.words.length;
       const freshAt = table.freshAt(shard, row);
       if (victim >= 0 && freshAt >= soonest) continue;
       victim = row;

@@ -38,6 +38,8 @@ export class Shard {
   count = 0;
   /** How many rows are marked OPEN. */
   open = 0;
+  /** The row from which on the next key to be forgotten is looked for: all rows in turn, or the newest keys would go. */
+  hand = 0;
   /** No key is fresh before this instant. */
   freshFrom = Number.POSITIVE_INFINITY;
   /** No key marked REFUSED has units again before this instant. */

@@ -119,4 +119,17 @@ describe('a full store never forgets a key that is refused before one that is no
     for (const key of ['refused', 'refused too', 'new']) expect(takeSmall(key).allowed).toBe(false);
     expect(take('lapsed', 4).allowed).toBe(true);
   });
+
+  test('the keys that were new last are kept, however many have come', () => {
+    const clock = new ManualClock();
+    const store = new MemoryStore({ maxKeys: 1_000, clock });
+    const [policy] = compilePolicies([{ algorithm: 'token-bucket', limit: 2, window: '1d' }], 'test');
+    for (let i = 0; i < 10_000; i++) {
+      clock.jump(1);
+      store.consumeOne(policy!, `key ${i}`, 1);
+    }
+    let kept = 0;
+    for (let i = 9_500; i < 10_000; i++) kept += store.consumeOne(policy!, `key ${i}`, 0).remaining === 1 ? 1 : 0;
+    expect(kept).toBeGreaterThan(400);
+  });
 });
