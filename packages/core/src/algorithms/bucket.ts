@@ -67,10 +67,10 @@ export function bucket(delays: boolean): Algorithm<BucketState> {
         if (debt <= 0) return undefined;
         const time = since + elapsed * tick;
         const delayed = delays ? debt : 0;
-        if (cost > capacity || debt + cost * unit > full) return told(policy, false, cost, delayed, debt, time, now);
         const after = debt + cost * unit;
+        if (!(cost <= capacity && after <= full)) return told(policy, false, cost, delayed, debt, time, now);
         if (after + unit > full) return undefined;
-        if (cost > 0 && !writeDebt(words, at, time, after)) return undefined;
+        if (cost !== 0 && !writeDebt(words, at, time, after)) return undefined;
         return told(policy, true, cost, delayed, after, time, now);
       },
     },

@@ -39,8 +39,11 @@ export function secondAt(words: Int32Array, at: number): number {
   return words[at + 3]! & numberMask;
 }
 
-export function writeFirst(words: Int32Array, at: number, first: number): void {
+/** Whether it fits: what does not is not written. */
+export function writeFirst(words: Int32Array, at: number, first: number): boolean {
+  if (first !== (first & numberMask)) return false;
   words[at + 2] = (words[at + 2]! & ~numberMask) | first;
+  return true;
 }
 
 export function writeCells(words: Int32Array, at: number, instant: number, first: number, second: number): boolean {

@@ -58,7 +58,7 @@ export const fixedWindow: Algorithm<FixedWindowState> = {
       const after = used + cost;
       if (limit === 0 || after > limit) return told(policy, false, cost, used, end, now);
       if (after === limit) return undefined;
-      writeFirst(words, at, after);
+      if (!writeFirst(words, at, after)) return undefined;
       return told(policy, true, cost, after, end, now);
     },
   },

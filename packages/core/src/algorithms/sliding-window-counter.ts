@@ -131,7 +131,7 @@ export const slidingWindowCounter: Algorithm<SlidingWindowCounterState> = {
       const after = current + cost;
       if (after + weighted > limit) return told(policy, false, cost, end, current, previous, weighted, now);
       if (after + weighted === limit) return undefined;
-      writeFirst(words, at, after);
+      if (!writeFirst(words, at, after)) return undefined;
       return told(policy, true, cost, end, after, previous, weighted, now);
     },
   },

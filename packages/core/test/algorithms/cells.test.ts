@@ -93,6 +93,18 @@ describe.each(packed)('a state of a %s in four words', (name) => {
     );
   });
 
+  it.each([0.5, -2, Number.NaN])('is decided on in place as apart, or not at all, at a cost of %s', (cost) => {
+    const policy = compile({ algorithm: name, limit: 3, window: '1h' });
+    const key = new Key(policy);
+    key.consume();
+    const words = new Int32Array(4);
+    cells.write(words, 0, key.state, policy);
+    const before = Int32Array.from(words);
+    const decision = cells.consume!(words, 0, policy, cost, key.now);
+    expect(decision ?? words).toEqual(decision === undefined ? before : key.consume(cost));
+    if (decision !== undefined) expect(cells.read(words, 0, policy)).toEqual(key.state);
+  });
+
   it('is decided on in place in the usual case', () => {
     const policy = compile({ algorithm: name, limit: 3, window: '1h' });
     const key = new Key(policy);
