@@ -23,6 +23,8 @@ export class DecisionProperty {
   readonly #known = new WeakSet<object>();
   /** The one of them that was seen last, as most programs have just one. */
   #last: object | undefined;
+  /** Whether there has been a request whose list takes nothing: it has a property of its own. */
+  #isOwnOfSome = false;
 
   private constructor(name: string) {
     this.#name = name;
@@ -40,14 +42,27 @@ export class DecisionProperty {
   }
 
   get(req: Request): unknown {
-    if (Object.getPrototypeOf(req) === this.#last) return holderOf(req)[this.#symbol];
+    if (Object.getPrototypeOf(req) === this.#last) {
+      const decision = holderOf(req)?.[this.#symbol];
+      if (decision !== undefined || !this.#isOwnOfSome) return decision;
+    }
     return (req as unknown as Record<string, unknown>)[this.#name];
   }
 
   set(req: Request, decision: RequestDecision): void {
     const prototype = Object.getPrototypeOf(req);
-    if (prototype === this.#last || this.#reaches(prototype, req)) holderOf(req)[this.#symbol] = decision;
+    if (prototype === this.#last || this.#reaches(prototype, req)) this.#put(req, decision);
     else (req as unknown as Record<string, unknown>)[this.#name] = decision;
+  }
+
+  #put(req: Request, value: unknown): void {
+    try {
+      holderOf(req)![this.#symbol] = value;
+    } catch {
+      // There is no list, as on a request that Node has not made, or it is frozen.
+      this.#isOwnOfSome = true;
+      Object.defineProperty(req, this.#name, { value, writable: true, enumerable: true, configurable: true });
+    }
   }
 
   /** Whether requests of that prototype are read by the accessor. Properties that are there already stay as they are. */
@@ -78,19 +93,20 @@ export class DecisionProperty {
 
   #define(root: object): void {
     const symbol = this.#symbol;
+    const put = (req: Request, value: unknown) => this.#put(req, value);
     Object.defineProperty(root, this.#name, {
       configurable: true,
       get(this: Request) {
         return holderOf(this)?.[symbol];
       },
       set(this: Request, value: unknown) {
-        holderOf(this)[symbol] = value;
+        put(this, value);
       },
     });
     this.#roots.add(root);
   }
 }
 
-function holderOf({ rawHeaders }: Request): Holder {
-  return rawHeaders as unknown as Holder;
+function holderOf({ rawHeaders }: Request): Holder | undefined {
+  return rawHeaders as unknown as Holder | undefined;
 }

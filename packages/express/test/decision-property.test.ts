@@ -38,6 +38,20 @@ describe.each([
     expect(answers.map(({ body }) => body).sort()).toEqual([6, 7, 8]);
   });
 
+  test.each<[string, (req: Request) => unknown]>([
+    ['frozen', (req) => Object.freeze(req.rawHeaders)],
+    ['gone', (req) => Object.assign(req, { rawHeaders: undefined })],
+  ])('is read where the list of raw headers is %s', async (_state, spoil) => {
+    const app = express();
+    app.use((req, _res, next) => {
+      spoil(req);
+      next();
+    });
+    app.use(rateLimit({ name: 'tight', limit: 9, window: '1h' }), rateLimit({ name: 'wide', limit: 99, window: '1h' }));
+    app.get('/', (req, res) => res.json(req.rateLimit?.remaining));
+    for (const left of [8, 7]) expect((await supertest(app).get('/')).body).toBe(left);
+  });
+
   test('gives way to what the application puts in its place', async () => {
     const app = express();
     app.use(rateLimit({ limit: 9, window: '1h' }));
