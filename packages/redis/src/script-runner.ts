@@ -44,6 +44,8 @@ export class ScriptRunner {
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
   readonly #writes: GatheredWrites;
   readonly #times = new Map<string, ServerTime>();
+  /** By the server: scripts that it has run since the client was last connected anew. */
+  readonly #loaded = new Map<string, WeakSet<Script>>();
   /**
    * Of the algorithms that were in a batch so far. Batches that follow each other closely are of the same script: one that
    * is found missing, and sent again, would come behind another that is not.
@@ -60,6 +62,7 @@ export class ScriptRunner {
     this.#clock = clock;
     this.#sendsAgain = sendsAgain;
     this.#onReply = onReply;
+    connection.onReconnect(() => this.#loaded.clear());
   }
 
   now(): number {
@@ -83,13 +86,11 @@ export class ScriptRunner {
 
   /**
    * Sends calls that one script can answer, before it returns if the client is ready; calls whose time is up are not sent.
-   * `answered` is called once, when there is a reply or it is known that there will be none.
+   * `answered` is called once, when there is a reply or it is known that there will be none. Returns whether the server is
+   * known to have the script: one that is found missing, and sent again, comes behind what was sent after it.
    */
-  send(calls: readonly Call[], answered: () => void): void {
-    if (this.#connection.isReady) {
-      this.#attempt(calls, answered, false);
-      return;
-    }
+  send(calls: readonly Call[], answered: () => void): boolean {
+    if (this.#connection.isReady) return this.#attempt(calls, answered, false);
     // Nothing waits for a connection that was lost: the server that is connected to next may have lost its counts, and
     // must be told of them before it decides.
     this.#connection.untilReady().then(
@@ -99,6 +100,7 @@ export class ScriptRunner {
         for (const call of calls) call.reject(error);
       },
     );
+    return false;
   }
 
   /** Finds out whether that server takes writes, as soon as there is a connection. `key` is one that nothing else uses. */
@@ -116,18 +118,23 @@ export class ScriptRunner {
     if (!(await isInTime()) && !(await isInTime())) throw tooLate('reached Redis only after');
   }
 
-  #attempt(asked: readonly Call[], answered: () => void, isAgain: boolean): void {
+  #attempt(asked: readonly Call[], answered: () => void, isAgain: boolean): boolean {
     const sent = this.#clock.now();
     const calls = this.#inTime(asked, sent);
     if (calls.length === 0) {
       answered();
-      return;
+      return true;
     }
     const message = calls.length === 1 ? this.#alone(calls[0]!, sent) : this.#together(calls, sent);
+    const { server } = calls[0]!;
+    const { script } = message;
+    const loaded = this.#loadedOn(server);
+    const isLoaded = loaded.has(script);
     this.#run(
-      calls[0]!.server,
+      server,
       message,
       (reply) => {
+        if (!isLoaded) loaded.add(script);
         answered();
         this.#settle(calls, reply, sent, message.until, isAgain);
       },
@@ -136,6 +143,7 @@ export class ScriptRunner {
         this.#fail(calls, error);
       },
     );
+    return isLoaded;
   }
 
   /** Those of the calls that somebody still waits for. */
@@ -280,6 +288,16 @@ export class ScriptRunner {
       known.learn(time, sent, received);
     }
     this.#onReply?.(server, sent);
+  }
+
+  #loadedOn(server: string): WeakSet<Script> {
+    let loaded = this.#loaded.get(server);
+    if (loaded === undefined) {
+      if (this.#loaded.size >= 1_000) this.#loaded.clear();
+      loaded = new WeakSet();
+      this.#loaded.set(server, loaded);
+    }
+    return loaded;
   }
 
   #timeOf(server: string): ServerTime {

@@ -90,10 +90,12 @@ describe('calls that come while one is under way', () => {
   it('go together when it is answered, and one that comes while nothing is under way goes at once', async () => {
     const { client, store, warmUp } = heldStore();
     await warmUp();
-    const asked = Array.from({ length: 20 }, (_, i) => store.consume([charge(`user:${i}`)]));
+    const asked = Array.from({ length: 16 }, (_, i) => store.consume([charge(`user:${i}`)]));
+    expect(client.calls).toEqual([1]);
+    await new Promise((resolve) => setImmediate(resolve));
     expect(client.calls).toEqual([1]);
     await client.pass();
-    expect(client.calls).toEqual([19]);
+    expect(client.calls).toEqual([15]);
     await client.pass();
     expect(client.calls).toEqual([]);
     for (const [decision] of await Promise.all(asked)) expect(decision).toMatchObject({ allowed: true, remaining: 9 });
@@ -101,6 +103,33 @@ describe('calls that come while one is under way', () => {
     expect(client.calls).toEqual([1]);
     await client.passAll();
     expect(await last).toMatchObject([{ remaining: 8 }]);
+  });
+
+  it('go when the turn ends that brings more than 16 of them, unless four are under way', async () => {
+    const { client, store, warmUp } = heldStore();
+    await warmUp();
+    const turn = async (length: number) => {
+      const asked = Array.from({ length }, (_, i) => store.consume([charge(`user:${i}`)]));
+      await new Promise((resolve) => setImmediate(resolve));
+      return asked;
+    };
+    const asked = await turn(17);
+    expect(client.calls).toEqual([1, 16]);
+    asked.push(...(await turn(15)));
+    expect(client.calls).toEqual([1, 16]);
+    asked.push(...(await turn(16)), ...(await turn(16)));
+    expect(client.calls).toEqual([1, 16, 31, 16]);
+    asked.push(...(await turn(16)));
+    expect(client.calls).toEqual([1, 16, 31, 16]);
+    await client.pass();
+    expect(client.calls).toEqual([16]);
+    await client.passAll();
+    asked.push(...(await turn(300)));
+    expect(client.calls).toEqual([1, 64, 64, 64]);
+    await client.passAll();
+    const answers = await Promise.all(asked);
+    expect(answers.map(([decision]) => decision!.remaining).filter((left) => left === 9)).toHaveLength(300);
+    expect(answers.every(([decision]) => decision!.allowed)).toBe(true);
   });
 
   it('go in scripts of 64 keys at the most, but all keys of one call in the same', async () => {
@@ -112,7 +141,9 @@ describe('calls that come while one is under way', () => {
     asked.push(store.consume(many));
     for (let i = 0; i < 10; i++) asked.push(store.consume([charge(`user:${i}`), charge(`group:${i}`)]));
     await client.pass();
-    expect(client.calls).toEqual([64, 36, 70, 20]);
+    expect(client.calls).toEqual([64, 36, 70]);
+    await client.pass();
+    expect(client.calls).toEqual([20]);
     await client.passAll();
     for (const decisions of await Promise.all(asked)) expect(decisions.every(({ allowed }) => allowed)).toBe(true);
   });
