@@ -79,7 +79,8 @@ export class TimeLimit {
 
   #set(first: TimedCall): void {
     this.#isSet = true;
-    const left = Math.max(0, first.due - this.#clock.now()) / 1_000;
+    const now = this.#clock.now();
+    const left = this.#isDue(first, now) ? 0 : (first.due - now) / 1_000;
     this.#clock.after(left, () => this.#meet(), { background: true });
   }
 
@@ -87,13 +88,18 @@ export class TimeLimit {
     this.#isSet = false;
     const now = this.#clock.now();
     const isFirst = this.#overdue.length === 0;
-    for (let left = batch; left > 0 && this.#first !== undefined && this.#first.due <= now; left--) {
+    for (let left = batch; left > 0 && this.#first !== undefined && this.#isDue(this.#first, now); left--) {
       this.#overdue.push(this.#first);
       this.end(this.#first);
     }
     if (this.#first !== undefined) this.#set(this.#first);
     // One turn of the event loop and one error serve all calls that fall due together.
     if (isFirst && this.#overdue.length > 0) afterPollPhase(() => this.#giveUp());
+  }
+
+  /** No call has longer than all have, unless the clock was set back: then those behind it would wait for it, too. */
+  #isDue({ due }: TimedCall, now: number): boolean {
+    return due <= now || due - now > micros(this.#ms);
   }
 
   #giveUp(): void {

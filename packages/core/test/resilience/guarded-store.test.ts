@@ -1,5 +1,6 @@
 import { ManualClock, storeSuite } from '@sluice/testing';
 import { describe, expect, it, test } from 'vitest';
+import type { Clock } from '../../src/clock.ts';
 import { SluiceError } from '../../src/errors.ts';
 import type { MaybePromise } from '../../src/maybe-promise.ts';
 import { MemoryStore } from '../../src/memory/memory-store.ts';
@@ -121,6 +122,22 @@ describe('while the store answers', () => {
     }
     expect(timers).toBe(4);
     expect(clock.pending).toBe(0);
+  });
+
+  it('is answered in time where the clock is set back while calls are under way', async () => {
+    const timers = new ManualClock(0);
+    let offset = 3_600_000_000;
+    const clock: Clock = { now: () => timers.now() + offset, after: (ms, run) => timers.after(ms, run) };
+    const { consume } = setUp({ clock });
+    const failures: unknown[] = [];
+    consume().catch((error) => failures.push(error));
+    await timers.pass(10);
+    offset = 0;
+    consume().catch((error) => failures.push(error));
+    await timers.pass(40);
+    expect(failures).toHaveLength(1);
+    await timers.pass(10);
+    expect(failures).toMatchObject([{ code: 'STORE_TIMEOUT' }, { code: 'STORE_TIMEOUT' }]);
   });
 
   it('asks it which policies it can keep', () => {
