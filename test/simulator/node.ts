@@ -23,8 +23,8 @@ export interface Granted {
 }
 
 const key = 'everybody';
-/** Enough for a key to become hot at once. */
-const rush = 30;
+/** Enough for a key to be leased at once. */
+const rush = 160;
 
 /** Passes on whatever else than a lack of an answer has gone wrong, so that it fails the test. */
 function unanswered(error: unknown): void {

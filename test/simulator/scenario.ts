@@ -110,7 +110,8 @@ export function scenarioOf(
   const units = random.chance(0.5) ? (policy.limit / policy.window) * duration * stress : 0;
   const share = saturated ? random.pick([0.01, 0.02]) : random.pick([0.01, 0.03, 0.1, 0.1]);
   const largest = (policy.capacity * share) / size;
-  const weight = Math.max(2, Math.round(isAttack ? largest * random.magnitude(0.02, 0.5) : (units / requests) * 2));
+  // Few ask, and yet for enough that there are leases.
+  const weight = Math.max(48, Math.round(isAttack ? largest * random.magnitude(0.02, 0.5) : (units / requests) * 2));
   const nodes = Array.from({ length: size }, (): NodePlan => {
     const wanders = !faultless && random.chance(0.8);
     return {
@@ -121,7 +122,7 @@ export function scenarioOf(
         gap: gap * random.between(0.5, 1.5),
         burst,
         weight,
-        heavy: saturated ? 0 : isAttack ? random.pick([0.05, 0.5]) : random.pick([0, 0.05, 0.5]),
+        heavy: saturated ? 0 : isAttack ? random.pick([0.05, 0.5]) : random.pick([0.05, 0.2, 0.5]),
         phase: !saturated && !isAttack && random.chance(0.4) ? lease * random.magnitude(0.3, 5) : 0,
         returned: !saturated && random.chance(0.3) ? random.between(0, 0.3) : 0,
       },

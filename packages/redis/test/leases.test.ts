@@ -49,7 +49,7 @@ const ask = async (store: RedisStore, policy: CompiledPolicy, cost = 1): Promise
 
 /** Asks until a unit comes from a lease. */
 async function heat(store: RedisStore, policy: CompiledPolicy): Promise<Decision> {
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 200; i++) {
     const decision = await ask(store, policy);
     if (decision.source === 'lease') return decision;
   }

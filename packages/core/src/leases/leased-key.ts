@@ -62,10 +62,10 @@ export class LeasedKey {
     return true;
   }
 
-  /** Units are asked for of the store, without `take`. */
+  /** Units are asked for of the store, without `take`: also where there would be enough. */
   miss(cost: number, now: number): void {
     this.#pace.count(cost, now);
-    this.prepare(cost, now);
+    if (!this.#units.has(cost, now)) this.prepare(cost, now);
   }
 
   /** Whether `take` would. */
@@ -108,11 +108,12 @@ export class LeasedKey {
   }
 
   #send(waiters: readonly Waiter[], now: number): void {
-    this.#isAsking = true;
-    this.#waiting = [];
     const demand = waiters.length;
     const leases = now >= this.#exactUntil && !this.#isDropped;
     const extra = leases ? Math.max(0, this.#pace.size - this.#units.unspent(now)) : 0;
+    if (demand + extra === 0) return;
+    this.#isAsking = true;
+    this.#waiting = [];
     const call = new Call(now, waiters);
     const { store, instances: share, deadline, clock } = this.#lessor;
     let answer: MaybePromise<Leased>;
@@ -123,17 +124,17 @@ export class LeasedKey {
       return;
     }
     if (!isPromise(answer)) {
-      this.#answered(call, answer);
+      this.#answered(call, answer, extra);
       return;
     }
     call.limit(deadline, clock);
     answer.then(
-      (leased) => this.#answered(call, leased),
+      (leased) => this.#answered(call, leased, extra),
       (error: unknown) => this.#fail(call, error),
     );
   }
 
-  #answered(call: Call, leased: Leased): void {
+  #answered(call: Call, leased: Leased, extra: number): void {
     if (!isComplete(leased)) {
       this.#fail(
         call,
@@ -148,8 +149,9 @@ export class LeasedKey {
     const rest = units - granted;
     this.#units.hear(decision, now);
     const until = endOf(call.sent, lasts);
-    if (rest === 0) this.#renewFrom = now + this.policy.time / 4;
-    else if (now >= until) this.#exactUntil = now + pause;
+    if (rest === 0) {
+      if (extra > 0) this.#renewFrom = now + this.policy.time / 4;
+    } else if (now >= until) this.#exactUntil = now + pause;
     else if (!this.#isDropped) this.#units.add(rest, until, now);
     for (const [i, waiter] of call.waiters.entries()) {
       if (i < granted) waiter.resolve([granting(decision, rest + granted - 1 - i)]);

@@ -97,15 +97,14 @@ export class Leases implements Store {
     }
     const now = this.#book.now();
     const keys = charges.map(({ policy, key }) => this.#book.find(this.#book.of(policy)!, key, now));
-    const lacking = keys.map((hot, i) => !hot?.has(charges[i]!.cost, now));
-    if (charges.length > 0 && !lacking.includes(true)) {
+    if (charges.length > 0 && keys.every((hot, i) => hot?.has(charges[i]!.cost, now))) {
       return keys.map((hot, i) => {
         hot!.take(charges[i]!.cost, now);
         return hot!.decision(now);
       });
     }
     const answer = this.#store.consume(charges);
-    for (const [i, hot] of keys.entries()) if (lacking[i] && hot?.isIdle === false) hot.miss(charges[i]!.cost, now);
+    for (const [i, hot] of keys.entries()) if (hot?.isIdle === false) hot.miss(charges[i]!.cost, now);
     return answer;
   }
 }

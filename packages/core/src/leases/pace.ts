@@ -22,13 +22,12 @@ export class Pace {
     this.#largest = largest;
     this.#time = time;
     this.#since = now;
-    // It has just become hot.
-    this.#before = (often * time) / period;
   }
 
-  /** So many units are asked for. */
+  /** So many units are asked for, by one who wants all or none. */
   count(units: number, now: number): void {
-    this.#asked += units;
+    // No lease would ever do for more than that, and so none is to be larger for it.
+    if (units <= this.#largest) this.#asked += units;
     const elapsed = now - this.#since;
     if (elapsed < this.#time) return;
     // Also where nobody has asked for much longer than that.

@@ -136,17 +136,18 @@ describe('several stores over the same leases', () => {
 
 describe('leases', () => {
   it('are kept of 10,000 keys at the most, and those that are used up are forgotten first', async () => {
-    const { clock, leases, store, charge } = world();
-    const heat = (key: string) => {
-      for (let i = 0; i < 16; i++) void leases.consume([charge(1, hourly, key)]);
+    const { clock, leases, store, charge, warm } = world();
+    const heat = async (key: string) => {
+      await warm(hourly, key);
+      void leases.consume([charge(1, hourly, key)]);
     };
-    for (let i = 0; i < 10_000; i++) heat(`user:${i}`);
+    for (let i = 0; i < 10_000; i++) await heat(`user:${i}`);
     await store.answer();
     expect(store.requests).toHaveLength(10_000);
-    heat('one more');
+    await heat('one more');
     expect(store.requests).toHaveLength(10_000);
     clock.advance(1_000);
-    heat('another');
+    await heat('another');
     expect(store.requests).toHaveLength(10_001);
   });
 

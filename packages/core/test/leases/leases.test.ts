@@ -91,10 +91,55 @@ describe('a hot key', () => {
   });
 });
 
+describe('a key that is asked for in bursts', () => {
+  it('is leased nothing while they are short, so that nothing ends unspent', async () => {
+    const { clock, store, crowd, left } = world();
+    // A lease of it lasts a second.
+    const hour = compiled({ limit: 100_000, window: '1h', algorithm: 'fixed-window' });
+    let asked = 0;
+    for (let i = 0; i < 20; i++) {
+      const all = crowd(40, hour);
+      while (store.isHolding) await store.answer();
+      expect(granted(await all)).toBe(40);
+      asked += 40;
+      expect(left(hour)).toBe(100_000 - asked);
+      clock.advance(2_000);
+    }
+    expect(store.requests.length).toBeGreaterThan(0);
+  });
+
+  it('loses a sixteenth of each at the most where they are long', async () => {
+    const { clock, store, crowd, left } = world();
+    let asked = 0;
+    for (let i = 0; i < 10; i++) {
+      const all = crowd(2_000, window);
+      while (store.isHolding) await store.answer();
+      expect(granted(await all)).toBe(2_000);
+      asked += 2_000;
+      clock.advance(700);
+    }
+    expect(asked + left(window)).toBeLessThan(100_000);
+    expect(asked + left(window)).toBeGreaterThanOrEqual(100_000 - asked / 16);
+  });
+
+  it('is not asked for again when it has become so slow that there would be nothing to lease', async () => {
+    const { clock, store, ask } = world();
+    for (let i = 0; i < 15; i++) await ask();
+    await ask(127);
+    clock.advance(590);
+    void ask();
+    await store.answer();
+    expect(store.requests).toMatchObject([{ demand: 1, extra: 8 }]);
+    clock.advance(590);
+    for (let i = 0; i < 8; i++) expect(now(ask()).source).toBe('lease');
+    expect(store.requests).toHaveLength(1);
+  });
+});
+
 describe('a lease', () => {
   it('is over a hundredth before its time, counted from the moment of asking', async () => {
-    const { clock, store, ask } = world();
-    for (let i = 0; i < 15; i++) await ask(1, hourly);
+    const { clock, store, ask, warm } = world();
+    await warm(hourly);
     void ask(1, hourly);
     clock.advance(50);
     await store.answer();
@@ -105,8 +150,8 @@ describe('a lease', () => {
   });
 
   it('that comes when it is over is never handed out, and no other is asked for for a while', async () => {
-    const { clock, store, ask, crowd } = world();
-    for (let i = 0; i < 15; i++) await ask(1, hourly);
+    const { clock, store, ask, warm, crowd } = world();
+    await warm(hourly);
     const first = ask(1, hourly);
     expect(store.requests).toMatchObject([{ demand: 1, extra: 10 }]);
     clock.advance(990);
@@ -209,10 +254,8 @@ describe('whoever finds no lease', () => {
   });
 
   it('is asked for by itself when it wants several units', async () => {
-    const { clock, store, heat, ask, left } = world();
+    const { store, heat, ask, left } = world();
     await heat();
-    // Not right after a call that has brought none.
-    clock.advance(150);
     const remaining = left() - 17;
     expect((await ask(17))[0]).toMatchObject({ allowed: true, source: 'store', remaining });
     expect(store.requests.at(-1)).toMatchObject({ demand: 0, extra: 1 });
@@ -265,6 +308,16 @@ describe('several charges', () => {
     const refused = await leases.consume([charge(1), charge(50, second)]);
     expect(refused.map(({ allowed }) => allowed)).toEqual([true, false]);
     expect(now(leases.peek([charge(1)])).remaining).toBe(1_000_000 - asked - 1);
+  });
+
+  it('count for the leases of all, also where only one has too few units', async () => {
+    const { leases, store, charge, ask, heat } = world();
+    await heat();
+    for (let i = 0; i < 160; i++) await leases.consume([charge(1), charge(50, second)]);
+    for (let i = 0; i < 8; i++) now(ask());
+    // A sixteenth of the 424 that were asked for, of which 8 are there.
+    const { extra } = store.requests.findLast(({ policy }) => policy === million)!;
+    expect(extra).toBe(26 - 8);
   });
 
   it('of which one cannot be leased are the store’s', async () => {

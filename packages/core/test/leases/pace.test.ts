@@ -24,11 +24,13 @@ describe('the pace at which a key is asked for', () => {
     }
   });
 
-  it('is that of 16 units in 100 ms for a key that has just become hot', () => {
-    expect(new Pace(1_000, second, start).size).toBe(10);
-    expect(new Pace(1_000, 800_000, start).size).toBe(8);
-    // Fewer than eight: nothing.
-    expect(new Pace(1_000, 799_000, start).size).toBe(0);
+  it('gives none of fewer than eight units, and so none to a key that has just become hot', () => {
+    const pace = new Pace(1_000, second, start);
+    expect(pace.size).toBe(0);
+    ask(pace, 127, 1, start);
+    expect(pace.size).toBe(0);
+    ask(pace, 1, 1, start);
+    expect(pace.size).toBe(8);
   });
 
   it('gives no lease larger than a process may have', () => {
@@ -63,6 +65,16 @@ describe('the pace at which a key is asked for', () => {
     ask(tens, 200, 1_000, start, 10);
     expect(tens.size).toBe(125);
     expect(tens.size).toBe(ones.size);
+  });
+
+  it('counts nothing for charges that are too large for any lease', () => {
+    const pace = new Pace(1_000, second, start);
+    ask(pace, 100, 1, start, 1_001);
+    expect(pace.size).toBe(0);
+    ask(pace, 1, 1, start, 1_000);
+    expect(pace.size).toBe(62);
+    ask(pace, 200, 20_000, start, 1_001);
+    expect(pace.isSlow).toBe(true);
   });
 
   it('counts no time while the clock stands', () => {
@@ -103,8 +115,7 @@ describe('the pace at which a key is asked for', () => {
       const pace = new Pace(1_000_000, time, start);
       const asked: { at: number; units: number }[] = [];
       let now = start;
-      // What a hot key is asked for.
-      let most = (16 * time) / 100_000;
+      let most = 0;
       for (const [gap, units] of gaps) {
         now += gap;
         pace.count(units, now);

@@ -19,7 +19,7 @@ export const million = compiled({ limit: 1_000_000, window: '1m', algorithm: 'to
 /** So does one of this, and it is easier to count. */
 export const window = compiled({ limit: 100_000, window: '1m', algorithm: 'fixed-window' });
 
-/** A lease of it lasts a second, and a key that is just hot gets one at once. */
+/** A lease of it lasts a second. */
 export const hourly = compiled({ limit: 1_000_000, window: '1h', algorithm: 'token-bucket' });
 
 /** Units that are taken until there is a lease of 16. */
@@ -37,6 +37,11 @@ export function world(options: Partial<LeasesOptions> = {}) {
   /** Asks so many times at once, for one unit each. */
   const crowd = (count: number, policy: CompiledPolicy = million) =>
     Promise.all(Array.from({ length: count }, async () => (await ask(1, policy))[0]!));
+  /** Asks so often and for so much that whoever asks next for one unit asks for a lease of ten. */
+  const warm = async (policy: CompiledPolicy, key?: string) => {
+    for (let i = 0; i < 15; i++) await leases.consume([charge(1, policy, key)]);
+    await leases.consume([charge(159, policy, key)]);
+  };
   /** Asks so often and so fast that there is a lease of 16 units, and tells of the last decision before that. */
   const heat = async (policy: CompiledPolicy = million) => {
     for (let i = 0; i < 15; i++) await ask(1, policy);
@@ -45,7 +50,7 @@ export function world(options: Partial<LeasesOptions> = {}) {
     await store.answer();
     return (await all).at(-1)!;
   };
-  return { clock, shared, store, leases, charge, left, ask, heat, crowd };
+  return { clock, shared, store, leases, charge, left, ask, warm, heat, crowd };
 }
 
 /** What is answered at once. */
