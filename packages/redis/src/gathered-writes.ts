@@ -26,6 +26,7 @@ export class GatheredWrites {
   readonly #client: RedisClient & Node & NodesOf;
   readonly #nodes = new Map<string, Node>();
   readonly #corked: Corkable[] = [];
+  readonly #stopListening: () => void;
   readonly #uncork = () => {
     for (const stream of this.#corked) stream.uncork();
     this.#corked.length = 0;
@@ -33,7 +34,12 @@ export class GatheredWrites {
 
   constructor(client: RedisClient, connection: Connection) {
     this.#client = client;
-    connection.onReconnect(() => this.#nodes.clear());
+    this.#stopListening = connection.onReconnect(() => this.#nodes.clear());
+  }
+
+  /** The connection outlives the stores over it, and must not keep them. */
+  close(): void {
+    this.#stopListening();
   }
 
   /** To be called before a command is sent to that server. */

@@ -43,6 +43,7 @@ export class ScriptRunner {
   readonly #sendsAgain: boolean;
   readonly #onReply: ((server: string, sentAt: number) => void) | undefined;
   readonly #writes: GatheredWrites;
+  readonly #stopListening: () => void;
   readonly #times = new Map<string, ServerTime>();
   /** By the server: scripts that it has run since the client was last connected anew. */
   readonly #loaded = new Map<string, WeakSet<Script>>();
@@ -62,7 +63,13 @@ export class ScriptRunner {
     this.#clock = clock;
     this.#sendsAgain = sendsAgain;
     this.#onReply = onReply;
-    connection.onReconnect(() => this.#loaded.clear());
+    this.#stopListening = connection.onReconnect(() => this.#loaded.clear());
+  }
+
+  /** What has been sent is answered as ever. */
+  close(): void {
+    this.#stopListening();
+    this.#writes.close();
   }
 
   now(): number {

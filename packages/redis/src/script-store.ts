@@ -126,6 +126,10 @@ export class ScriptStore implements Store {
     return probe;
   }
 
+  close(): void {
+    this.#runner.close();
+  }
+
   /** What may have been lost with a connection is not asked of the next one. */
   abandon(): void {
     this.#calls.abandon();
