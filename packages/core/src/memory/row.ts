@@ -19,9 +19,6 @@ export const BOXED = 0;
 /** Shapes have numbers below this one. */
 export const shapeNumbers = 2 ** 14;
 
-/** Bytes of a row. */
-export const rowBytes = 4 * ROW;
-
 const upper = STATE + 1;
 
 export function markAt(words: Int32Array, row: number): number {
