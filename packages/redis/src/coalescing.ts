@@ -95,6 +95,8 @@ export class Coalescing {
     }
     lane.waiting = from === waiting.length ? [] : waiting.slice(from);
     for (const calls of batches) this.#send(part, calls);
+    // Nothing that was sent will be answered to those that still wait.
+    if (lane.waiting.length > 0 && lane.answered === lane.sent) this.#flush(lane);
   }
 
   #send(part: number, calls: readonly Call[]): void {
