@@ -10,7 +10,9 @@ describe('a fleet with leases that is asked for two to five times the contract',
       const policy = scenario.policies[0]!;
       const used = (units.store + units.lease) / contract(policy);
       if (used < 0.99) {
-        wasted.push(`${seed}: ${(100 * used).toFixed(1)} % of ${policy.id}; ${leased} units leased, ${units.lease} granted of them`);
+        wasted.push(
+          `${seed}: ${(100 * used).toFixed(1)} % of ${policy.id}; ${leased} units leased, ${units.lease} granted of them`,
+        );
       }
     }
     expect(wasted).toStrictEqual([]);
