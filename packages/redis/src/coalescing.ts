@@ -21,6 +21,8 @@ interface Lane {
   waiting: Call[];
   /** Whether it is looked at when this turn ends. */
   isDue: boolean;
+  /** Whether it is being sent what waits: calls whose time is up are answered at once. */
+  isFlushing: boolean;
 }
 
 /**
@@ -94,7 +96,9 @@ export class Coalescing {
       keys = 0;
     }
     lane.waiting = from === waiting.length ? [] : waiting.slice(from);
+    lane.isFlushing = true;
     for (const calls of batches) this.#send(part, calls);
+    lane.isFlushing = false;
     // Nothing that was sent will be answered to those that still wait.
     if (lane.waiting.length > 0 && lane.answered === lane.sent) this.#flush(lane);
   }
@@ -107,7 +111,7 @@ export class Coalescing {
     }
     let lane = this.#lanes.get(part);
     if (lane === undefined) {
-      lane = { part, sent: 0, answered: 0, unsure: 0, until: 0, waiting: [], isDue: false };
+      lane = { part, sent: 0, answered: 0, unsure: 0, until: 0, waiting: [], isDue: false, isFlushing: false };
       this.#lanes.set(part, lane);
     }
     const number = ++lane.sent;
@@ -119,7 +123,7 @@ export class Coalescing {
   #answered(part: number, lane: Lane, number: number): void {
     if (number > lane.answered) lane.answered = number;
     if (lane.waiting.length > 0) {
-      if (lane.answered >= lane.unsure) this.#flush(lane);
+      if (lane.answered >= lane.unsure && !lane.isFlushing) this.#flush(lane);
     } else if (lane.answered === lane.sent && this.#lanes.get(part) === lane) this.#lanes.delete(part);
   }
 }

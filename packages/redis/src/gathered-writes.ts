@@ -28,8 +28,7 @@ export class GatheredWrites {
   readonly #corked: Corkable[] = [];
   readonly #stopListening: () => void;
   readonly #uncork = () => {
-    for (const stream of this.#corked) stream.uncork();
-    this.#corked.length = 0;
+    for (const stream of this.#corked.splice(0)) stream.uncork();
   };
 
   constructor(client: RedisClient, connection: Connection) {

@@ -275,9 +275,10 @@ export class ScriptRunner {
       else {
         this.#client.evalsha(sha, keys, ...rest).then(take, (error: unknown) => {
           // It has not run: nothing is charged twice. Loads it on this very server, wherever in a cluster that is.
-          if (isUnknownScript(error))
+          if (isUnknownScript(error)) {
+            this.#loaded.delete(server);
             this.#run(server, { script: { text, sha }, keys, rest, isWhole: true }, take, fail);
-          else fail(error);
+          } else fail(error);
         });
       }
     } catch (error) {

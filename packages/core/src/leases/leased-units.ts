@@ -115,6 +115,7 @@ export class LeasedUnits {
       else if (cost <= this.#units + this.#nextUnits) {
         // The earlier end goes for both.
         this.#units += this.#nextUnits;
+        this.#until = Math.min(this.#until, this.#nextUntil);
         this.#few = this.#leased >> 1;
       } else return false;
       this.#nextUnits = 0;

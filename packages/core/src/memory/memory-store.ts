@@ -12,7 +12,7 @@ import { contentsOf, dumped } from './dump.js';
 import { Evictor } from './eviction.js';
 import { FrameReader } from './frames.js';
 import type { Owner } from './owners.js';
-import { checkRoom } from './room.js';
+import { checkRoom, fewKeys } from './room.js';
 import { BOXED, OPEN, REFUSED, STATE, shapeAt } from './row.js';
 import type { Shape } from './shapes.js';
 import type { Shard } from './shard.js';
@@ -34,7 +34,7 @@ export interface MemoryStoreOptions {
  * length.
  *
  * Keys are kept as 64-bit fingerprints under a secret of the store. Two keys of one policy with the same fingerprint
- * would share a budget, which can only refuse too much, never grant too much. Among n keys present at once the odds that
+ * would share a budget, so that one may be refused for what the other took, and a reset of one frees both. Among n keys present at once the odds that
  * any two do are n²/2^65: 1 to 37 million with a million keys, 1 to 3,700 with a hundred million; and nobody can search
  * for such keys without the secret.
  */
@@ -52,7 +52,7 @@ export class MemoryStore implements SyncStore {
 
   constructor(options: MemoryStoreOptions = {}) {
     checkNames(options, ['maxKeys', 'clock'], 'MemoryStore');
-    const { maxKeys = 1_000_000, clock = systemClock } = options;
+    const { maxKeys = fewKeys, clock = systemClock } = options;
     if (!Number.isInteger(maxKeys) || maxKeys < 1 || maxKeys > 2 ** 30) {
       throw new SluiceError(
         'INVALID_OPTION',

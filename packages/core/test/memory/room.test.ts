@@ -21,8 +21,18 @@ describe('maxKeys beyond the memory there is', () => {
 
   test.each([unlimited, () => 0, undefined])('throws on a machine that has less free', (constrainedMemory) => {
     const machine = { ...(constrainedMemory && { constrainedMemory }), availableMemory: () => 40_000_000 };
-    expect(() => checkRoom(1_000_000, machine)).not.toThrow();
+    const twice = { ...machine, availableMemory: () => 80_000_000 };
+    expect(() => checkRoom(2_000_000, twice)).not.toThrow();
+    expect(() => checkRoom(2_000_001, twice)).toThrow(/this machine has only 77 MB free/);
     expect(() => checkRoom(1_000_001, machine)).toThrow(/this machine has only 39 MB free/);
+  });
+
+  test('is not looked for where there are a million keys or fewer', () => {
+    expect(() => checkRoom(1_000_000, { availableMemory: () => 1_000_000 })).not.toThrow();
+  });
+
+  test('is not known on macOS outside of a container, where next to nothing may be free', () => {
+    expect(() => checkRoom(2 ** 30, { platform: 'darwin', availableMemory: () => 30_000_000 })).not.toThrow();
   });
 
   test('is not known where the runtime does not say what there is', () => {
