@@ -10,7 +10,7 @@ describe('sluice --help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const text = stdout.replace(/\s+/g, ' ');
     for (const name of optionNames) {
-      expect(text).toMatch(new RegExp(` ${flagOf(name)} <[\\w/-]+> [^[]*\\[${variableOf(name)}\\]`));
+      expect(text).toMatch(new RegExp(` ${flagOf(name)} <[\\w/|-]+> [^[]*\\[${variableOf(name)}\\]`));
     }
     expect(text).toContain('--config <file> settings, rules and lists in YAML [SLUICE_CONFIG]');
     for (const group of ['Listening:', 'Users:', 'Examples:', 'Commands:']) expect(stdout).toContain(`\n${group}\n`);
