@@ -174,10 +174,13 @@ describe('a log of many blocks', () => {
       const store = timedStore(small, clock);
       const memory = new MemoryStore({ clock });
       let latest = 0;
+      let released = 0;
       const grants: { readonly cost: number; readonly at: number }[] = [];
       for (const [what, n] of moves) {
         const cost = 1 + (n % 3);
-        clock.jump(what === 49 ? -(n % 60) : n % 4);
+        // What had left the window when something was given back is forgotten for good in memory, and later in Redis.
+        const back = Math.min(n % 60, Math.floor((clock.now() - released) / 1_000));
+        clock.jump(what === 49 ? -back : n % 4);
         // What is given back while the clock is behind is forgotten at other instants in memory than in Redis.
         latest = Math.max(latest, clock.now());
         // Mostly of the last ones, before they are gone.
@@ -191,6 +194,7 @@ describe('a log of many blocks', () => {
           ];
           await store.release(refunds);
           memory.release(refunds);
+          released = clock.now();
         } else {
           const charges = [{ policy, key: 'alice', cost }];
           const [mine, theirs] = [await store.consume(charges), memory.consume(charges)];
