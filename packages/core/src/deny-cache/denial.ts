@@ -1,9 +1,10 @@
+import type { Link } from '../chain.js';
 import type { Charge } from '../charge.js';
 import type { Decision } from '../decision.js';
 import { micros } from '../duration.js';
 
 /** A Denial is a refusal as a store has said it, to be said again. Instants are microseconds of this process's clock. */
-export class Denial {
+export class Denial implements Link<Denial> {
   readonly charges: readonly Charge[];
   /** The charge that refuses for as long as the denial is trusted. */
   readonly holder: Charge;
@@ -17,8 +18,9 @@ export class Denial {
   readonly #ahead: number;
   /** Another one with the same key. */
   next: Denial | undefined;
-  older: Denial | undefined;
-  newer: Denial | undefined;
+  /** The next older one, and the next newer one. */
+  before: Denial | undefined;
+  behind: Denial | undefined;
 
   constructor(
     charges: readonly Charge[],

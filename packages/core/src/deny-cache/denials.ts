@@ -1,3 +1,4 @@
+import { Chain } from '../chain.js';
 import type { Charge } from '../charge.js';
 import type { Decision } from '../decision.js';
 import { micros } from '../duration.js';
@@ -15,8 +16,8 @@ export class Denials {
   readonly #most: number;
   readonly #byKey = new Map<string, Denial>();
   #count = 0;
-  #oldest: Denial | undefined;
-  #newest: Denial | undefined;
+  /** The oldest first. */
+  readonly #all = new Chain<Denial>();
   /** The last keys that have units back, in turn; `undefined` stands for any. */
   readonly #freed: (string | undefined)[] = [];
   #freedCount = 0;
@@ -72,8 +73,8 @@ export class Denials {
     }
     if (same >= mostPerKey) this.#remove(oldestOfKey!);
     // Two at a time, so that those that nobody asks for again go sooner than new ones come.
-    for (let i = 0; i < 2 && this.#oldest?.isOver(now); i++) this.#remove(this.#oldest);
-    if (this.#count >= this.#most) this.#remove(this.#oldest!);
+    for (let i = 0; i < 2 && this.#all.first?.isOver(now); i++) this.#remove(this.#all.first);
+    if (this.#count >= this.#most) this.#remove(this.#all.first!);
     this.#add(denial);
   }
 
@@ -93,8 +94,7 @@ export class Denials {
     this.#freed[this.#freedCount++ % freedKept] = undefined;
     this.#byKey.clear();
     this.#count = 0;
-    this.#oldest = undefined;
-    this.#newest = undefined;
+    this.#all.clear();
   }
 
   #find(first: Denial, charges: readonly Charge[], now: number): Denial | undefined {
@@ -122,10 +122,7 @@ export class Denials {
     const { key } = denial.holder;
     denial.next = this.#byKey.get(key);
     this.#byKey.set(key, denial);
-    denial.older = this.#newest;
-    if (this.#newest === undefined) this.#oldest = denial;
-    else this.#newest.newer = denial;
-    this.#newest = denial;
+    this.#all.append(denial);
     this.#count++;
   }
 
@@ -139,14 +136,9 @@ export class Denials {
     } else if (denial.next === undefined) this.#byKey.delete(key);
     else this.#byKey.set(key, denial.next);
 
-    if (denial.older === undefined) this.#oldest = denial.newer;
-    else denial.older.newer = denial.newer;
-    if (denial.newer === undefined) this.#newest = denial.older;
-    else denial.newer.older = denial.older;
+    this.#all.remove(denial);
     // An old one would keep those alive that came after it, until all garbage is collected.
     denial.next = undefined;
-    denial.older = undefined;
-    denial.newer = undefined;
     this.#count--;
   }
 }

@@ -1,3 +1,4 @@
+import { Chain, type Link } from '../chain.js';
 import type { Clock } from '../clock.js';
 import { type Duration, micros, parseDuration } from '../duration.js';
 import { SluiceError } from '../errors.js';
@@ -17,7 +18,7 @@ export function parseDeadline(deadline: Duration, where: string): number {
 }
 
 /** A TimedCall is told when its time is up, unless it has ended before. It stands in the list of its TimeLimit itself. */
-export abstract class TimedCall {
+export abstract class TimedCall implements Link<TimedCall> {
   /** Microseconds since the epoch. */
   due = 0;
   isTimed = false;
@@ -36,8 +37,7 @@ export class TimeLimit {
   readonly #ms: number;
   readonly #clock: Clock;
   /** Calls under way, the first to fall due first. */
-  #first: TimedCall | undefined;
-  #last: TimedCall | undefined;
+  readonly #calls = new Chain<TimedCall>();
   #isSet = false;
   /** Calls whose time is up, and that are given up when what lies in the sockets has been read. */
   #overdue: TimedCall[] = [];
@@ -51,10 +51,7 @@ export class TimeLimit {
   begin(call: TimedCall): void {
     call.due = this.#clock.now() + micros(this.#ms);
     call.isTimed = true;
-    call.before = this.#last;
-    if (this.#last === undefined) this.#first = call;
-    else this.#last.behind = call;
-    this.#last = call;
+    this.#calls.append(call);
     if (!this.#isSet) this.#set(call);
   }
 
@@ -62,14 +59,7 @@ export class TimeLimit {
   end(call: TimedCall): void {
     if (!call.isTimed) return;
     call.isTimed = false;
-    const { before, behind } = call;
-    if (before === undefined) this.#first = behind;
-    else before.behind = behind;
-    if (behind === undefined) this.#last = before;
-    else behind.before = before;
-    // Those that have ended must not hold on to each other.
-    call.before = undefined;
-    call.behind = undefined;
+    this.#calls.remove(call);
   }
 
   /** Calls `run` when the time of a call that began now would be up. */
@@ -88,11 +78,12 @@ export class TimeLimit {
     this.#isSet = false;
     const now = this.#clock.now();
     const isFirst = this.#overdue.length === 0;
-    for (let left = batch; left > 0 && this.#first !== undefined && this.#isDue(this.#first, now); left--) {
-      this.#overdue.push(this.#first);
-      this.end(this.#first);
+    const calls = this.#calls;
+    for (let left = batch; left > 0 && calls.first !== undefined && this.#isDue(calls.first, now); left--) {
+      this.#overdue.push(calls.first);
+      this.end(calls.first);
     }
-    if (this.#first !== undefined) this.#set(this.#first);
+    if (calls.first !== undefined) this.#set(calls.first);
     // One turn of the event loop and one error serve all calls that fall due together.
     if (isFirst && this.#overdue.length > 0) afterPollPhase(() => this.#giveUp());
   }

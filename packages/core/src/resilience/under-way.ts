@@ -1,3 +1,4 @@
+import { Chain, type Link } from '../chain.js';
 import type { Charge, Subject } from '../charge.js';
 
 /** Units asked for of one key, all of them and those of the latest round. */
@@ -8,11 +9,9 @@ interface Entry {
 }
 
 /** A call that has been sent and is not answered yet. */
-export interface Sent {
+export interface Sent extends Link<Sent> {
   readonly charges: readonly Charge[];
   readonly round: number;
-  before: Sent | undefined;
-  behind: Sent | undefined;
 }
 
 /**
@@ -21,40 +20,31 @@ export interface Sent {
  * kept until nothing is under way any more.
  */
 export class UnderWay {
-  #first: Sent | undefined;
-  #last: Sent | undefined;
+  readonly #calls = new Chain<Sent>();
   #policies: Map<string, Map<string, Entry>> | undefined;
 
   /** A call has been sent; rounds are numbers that grow. */
   begin(charges: readonly Charge[], round: number): Sent {
-    const sent: Sent = { charges, round, before: this.#last, behind: undefined };
-    if (this.#last === undefined) this.#first = sent;
-    else this.#last.behind = sent;
-    this.#last = sent;
+    const sent: Sent = { charges, round, before: undefined, behind: undefined };
+    this.#calls.append(sent);
     if (this.#policies !== undefined) add(this.#policies, sent);
     return sent;
   }
 
   /** The call has been answered, or given up. To be called once. */
   end(sent: Sent): void {
-    const { before, behind } = sent;
-    if (before === undefined) this.#first = behind;
-    else before.behind = behind;
-    if (behind === undefined) this.#last = before;
-    else behind.before = before;
-    // Those that have ended must not hold on to each other.
-    sent.before = undefined;
-    sent.behind = undefined;
-    if (this.#first === undefined) this.#policies = undefined;
+    this.#calls.remove(sent);
+    if (this.#calls.first === undefined) this.#policies = undefined;
     else if (this.#policies !== undefined) subtract(this.#policies, sent);
   }
 
   /** Units of the key that may be taken; of calls before that round, where one is given. */
   unitsOf({ policy, key }: Subject, before?: number): number {
-    if (this.#first === undefined) return 0;
+    const { first } = this.#calls;
+    if (first === undefined) return 0;
     if (this.#policies === undefined) {
       this.#policies = new Map();
-      for (let sent: Sent | undefined = this.#first; sent !== undefined; sent = sent.behind) add(this.#policies, sent);
+      for (let sent: Sent | undefined = first; sent !== undefined; sent = sent.behind) add(this.#policies, sent);
     }
     const entry = this.#policies.get(policy.id)?.get(key);
     if (entry === undefined) return 0;
